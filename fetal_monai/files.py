@@ -1,0 +1,63 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["atomic_path", "atomic_write", "remove_leftovers"]
+
+_TEMPORARY = re.compile(r"\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}\.tmp")
+_PROCESS = secrets.token_hex(4)  # process ids come again, in containers often
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and is gone otherwise.
+
+    It ends as `path` does (".nii.gz"), for writers that go by the suffix. Makes the folder if needed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "".join(path.suffixes[-2:])[-16:]
+    temporary = path.with_name(f".{os.getpid()}-{_PROCESS}{secrets.token_hex(4)}.tmp{suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: str | Path, data: bytes | str) -> None:
+    """Write a whole file or none: OSError leaves what was there before. Text is UTF-8, newlines as given."""
+    if isinstance(data, str):
+        data = data.encode("utf-8", "backslashreplace")  # file names can hold bytes that are no UTF-8
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove temporary files under `folder` whose process was killed before it could."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            match = _TEMPORARY.match(name)
+            if match and not _is_writing(int(match[1]), match[2]):
+                Path(root, name).unlink(missing_ok=True)
+
+
+def _is_writing(process_id: int, process: str) -> bool:
+    if process_id == os.getpid():
+        return process == _PROCESS
+    if os.name != "posix":
+        return True  # no harmless way to ask
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True

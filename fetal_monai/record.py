@@ -1,0 +1,294 @@
+"""What is known of one scan, and the files that a run leaves behind it.
+
+A `Record` travels with its scan from reading to report. `Journal` keeps finished records so that a run can be
+resumed, `write_measurements` and `write_run` make the tables. Every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fetal_monai.files import atomic_path, atomic_write, remove_leftovers
+
+__all__ = [
+    "Journal",
+    "Record",
+    "atomic_path",
+    "atomic_write",
+    "file_key",
+    "format_value",
+    "load_run",
+    "write_measurements",
+    "write_run",
+]
+
+JOURNAL_FOLDER = ".fetal_monai"
+SPACING_COLUMNS = ("spacing_mm", "spacing_row_mm", "spacing_column_mm", "spacing_source")
+_FIXED_COLUMNS = {"filename", "frame", *SPACING_COLUMNS, "flags"}
+_TWO_DECIMALS = re.compile(r"(_mm2?|_ml|_weeks|_centile|_index|_z)(_|$)")
+
+
+@dataclass
+class Record:
+    """One scan, or one frame (0-based) of a multi-frame file, and what became of it.
+
+    `measures` has units in its names and NaN where undefined; `spacing_mm` is (row, column); `outputs` are relative
+    to the output folder; `seconds` is the time of each stage; `thumbnail` is a data URI.
+    """
+
+    filename: str
+    stem: str
+    frame: int | None = None
+    status: str = "ok"
+    reason: str = ""
+    measures: dict[str, float | str] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str = "none"
+    outputs: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    thumbnail: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        return self.status != "ok"
+
+    @property
+    def frame_number(self) -> int | None:
+        """The frame as people and output names count it, from 1."""
+        return None if self.frame is None else self.frame + 1
+
+    @property
+    def spacing_isotropic_mm(self) -> float:
+        """Spacing in mm, the geometric mean if rows and columns differ by over 0.1 %; NaN if unknown."""
+        if self.spacing_mm is None:
+            return math.nan
+        row, column = self.spacing_mm
+        return row if self._is_isotropic() else math.sqrt(row * column)
+
+    @property
+    def all_flags(self) -> list[str]:
+        """The flags without repeats, with those that follow from status and spacing."""
+        derived = ["failed"] if self.failed else []
+        if not self.failed and self.spacing_mm is None:
+            derived.append("no_spacing")
+        if not self._is_isotropic():
+            derived.append("anisotropic_spacing")
+        return list(dict.fromkeys([*self.flags, *derived]))
+
+    def _is_isotropic(self) -> bool:
+        if self.spacing_mm is None:
+            return True
+        row, column = self.spacing_mm
+        return abs(row - column) < 1e-3 * max(row, column)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict for `json.dumps`: NaN and infinity become None, arrays and tuples lists."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        """The record that `to_json` gave; keys it does not know are left out."""
+        known = {item.name for item in fields(cls)}
+        values = {key: value for key, value in data.items() if key in known}
+        values["measures"] = {k: math.nan if v is None else v for k, v in values.get("measures", {}).items()}
+        if values.get("spacing_mm") is not None:
+            row, column = values["spacing_mm"]
+            values["spacing_mm"] = (float(row), float(column))
+        return cls(**values)
+
+
+class Journal:
+    """Finished records in `<out_dir>/.fetal_monai/`, one JSON file each, so that a run can be taken up again.
+
+    `key` stands for what makes the answer (weights, settings); `input_key` of `save` and `load` for the scan itself,
+    see `file_key`. A record counts only under the keys it was saved with.
+    """
+
+    def __init__(self, out_dir: str | Path, key: str) -> None:
+        self.out_dir = Path(out_dir)
+        self.key = key
+        remove_leftovers(self.out_dir)
+
+    def save(self, record: Record, input_key: str = "") -> None:
+        content = {"key": self.key, "input_key": input_key, "record": record.to_json()}
+        atomic_write(self._path(record.stem), _dumps(content, indent=None))
+
+    def load(self, stem: str, input_key: str = "") -> Record | None:
+        """The record if it was ok, has the same keys and all its outputs exist, else None."""
+        content = _read_json(self._path(stem))
+        if not isinstance(content, dict):
+            return None
+        if (content.get("key"), content.get("input_key")) != (self.key, input_key):
+            return None
+        record = _record_of(content)
+        if record is None or record.failed or record.stem != stem:
+            return None
+        return record if all((self.out_dir / name).is_file() for name in record.outputs) else None
+
+    def _path(self, stem: str) -> Path:
+        return self.out_dir / JOURNAL_FOLDER / _journal_name(stem)
+
+
+def file_key(path: str | Path) -> str:
+    """Size and modification time of a file, for the `input_key` of a journal."""
+    status = Path(path).stat()
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def write_measurements(
+    out_dir: str | Path, records: Sequence[Record], columns: Iterable[str] = ()
+) -> list[str]:
+    """Write `measurements.csv` and `.json`, a row for each record, and return the names of the columns.
+
+    `columns` are the measures promised, in order; others that records hold follow them. A failed scan has empty
+    cells and the flag `failed`. The CSV is rounded, the JSON is not; `frame` counts from 1, as outputs are named.
+    """
+    header = ["filename", *(["frame"] if any(r.frame is not None for r in records) else [])]
+    measured = (name for record in records if not record.failed for name in record.measures)
+    header += [name for name in dict.fromkeys([*columns, *measured]) if name not in _FIXED_COLUMNS]
+    header += [*SPACING_COLUMNS, "flags"]
+    rows = [_row(record, header) for record in records]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([format_value(name, row[name]) for name in header] for row in rows)
+    atomic_write(Path(out_dir) / "measurements.csv", text.getvalue())
+    atomic_write(Path(out_dir) / "measurements.json", _dumps(_plain(rows)))
+    return header
+
+
+def write_run(
+    out_dir: str | Path,
+    info: Mapping[str, Any],
+    records: Sequence[Record],
+    skipped: Sequence[Mapping[str, str]] = (),
+) -> None:
+    """Write `run.json`: `info`, what became of every input, the files passed over, and counts."""
+    failed = sum(record.failed for record in records)
+    inputs = [
+        {
+            "filename": record.filename,
+            "stem": record.stem,
+            "frame": record.frame_number,
+            "status": record.status,
+            "reason": record.reason,
+            "outputs": record.outputs,
+            "seconds": record.seconds,
+        }
+        for record in records
+    ]
+    counts = {"ok": len(records) - failed, "failed": failed, "skipped": len(skipped)}
+    content = {**info, "counts": counts, "inputs": inputs, "skipped": list(skipped)}
+    atomic_write(Path(out_dir) / "run.json", _dumps(_plain(content)))
+
+
+def load_run(out_dir: str | Path) -> tuple[list[Record], dict[str, Any]]:
+    """The records and `run.json` of a finished run; FileNotFoundError or ValueError if there is none.
+
+    Where the journal is gone, the measures come from `measurements.json`; thumbnails are gone with it.
+    """
+    out_dir = Path(out_dir)
+    if not (out_dir / "run.json").is_file():
+        raise FileNotFoundError(f"{out_dir} holds no run.json: give the output folder of a run")
+    info = _read_json(out_dir / "run.json")
+    if not isinstance(info, dict) or not isinstance(info.get("inputs"), list):
+        raise ValueError(f"{out_dir / 'run.json'} is damaged: run again")
+    rows = _read_json(out_dir / "measurements.json") or []
+    rows = {(row["filename"], row.get("frame")): row for row in rows}
+    records = []
+    for entry in info["inputs"]:
+        record = _record_of(_read_json(out_dir / JOURNAL_FOLDER / _journal_name(entry["stem"])))
+        if record is None or record.status != entry["status"]:
+            record = _record_of_row(entry, rows.get((entry["filename"], entry["frame"]), {}))
+        records.append(record)
+    return records, info
+
+
+def format_value(name: str, value: Any) -> str:
+    """A cell of a table: lengths, volumes, weeks, centiles and indices with 2 decimals, else 6 figures."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, str | bool):
+        return str(value)
+    if not math.isfinite(value):
+        return ""
+    if name in SPACING_COLUMNS or not _TWO_DECIMALS.search(name):
+        return f"{value:.6g}"
+    return f"{value + 0.0:.2f}".replace("-0.00", "0.00")
+
+
+def _row(record: Record, header: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(header)
+    row["filename"] = record.filename
+    if "frame" in row:
+        row["frame"] = record.frame_number
+    if not record.failed:
+        row.update({name: value for name, value in record.measures.items() if name not in _FIXED_COLUMNS})
+        row["spacing_mm"] = record.spacing_isotropic_mm
+        row["spacing_row_mm"], row["spacing_column_mm"] = record.spacing_mm or (None, None)
+        row["spacing_source"] = record.spacing_source
+    row["flags"] = ";".join(record.all_flags)
+    return row
+
+
+def _plain(value: Any) -> Any:
+    """The same in the types of JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # a NumPy array or scalar
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def _dumps(content: Any, indent: int | None = 2) -> str:
+    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _read_json(path: Path) -> Any:
+    """The content, or None if there is none that can be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _record_of(content: Any) -> Record | None:
+    try:
+        return Record.from_json(content["record"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _record_of_row(entry: Mapping[str, Any], row: Mapping[str, Any]) -> Record:
+    """A record from what `run.json` and `measurements.json` say of it."""
+    record = Record.from_json({**entry, "frame": None if entry["frame"] is None else entry["frame"] - 1})
+    spacing = (row.get("spacing_row_mm"), row.get("spacing_column_mm"))
+    if None not in spacing:
+        record.spacing_mm, record.spacing_source = spacing, row["spacing_source"]  # type: ignore[assignment]
+    record.flags = [flag for flag in (row.get("flags") or "").split(";") if flag]
+    if not record.failed:
+        measures = {name: value for name, value in row.items() if name not in _FIXED_COLUMNS}
+        record.measures = {name: math.nan if value is None else value for name, value in measures.items()}
+    return record
+
+
+def _journal_name(stem: str) -> str:
+    """A file name for any stem: readable, and distinct also where the readable part is not."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[-80:].lstrip(".")
+    digest = hashlib.sha256(stem.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{readable}-{digest}.json"
