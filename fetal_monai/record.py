@@ -41,8 +41,8 @@ _TWO_DECIMALS = re.compile(r"(_mm2?|_ml|_weeks|_centile|_index|_z)(_|$)")
 class Record:
     """One scan, or one frame (0-based) of a multi-frame file, and what became of it.
 
-    `measures` has units in its names and NaN where undefined; `spacing_mm` is (row, column); `outputs` are relative
-    to the output folder; `seconds` is the time of each stage; `thumbnail` is a data URI.
+    `measures` has units in its names and NaN where undefined; `spacing_mm` is (row, column); `outputs` are
+    relative to the output folder; `seconds` is the time of each stage; `thumbnail` is a data URI.
     """
 
     filename: str
@@ -111,8 +111,8 @@ class Record:
 class Journal:
     """Finished records in `<out_dir>/.fetal_monai/`, one JSON file each, so that a run can be taken up again.
 
-    `key` stands for what makes the answer (weights, settings); `input_key` of `save` and `load` for the scan itself,
-    see `file_key`. A record counts only under the keys it was saved with.
+    `key` stands for what makes the answer (weights, settings); `input_key` of `save` and `load` for the scan
+    itself, see `file_key`. A record counts only under the keys it was saved with.
     """
 
     def __init__(self, out_dir: str | Path, key: str) -> None:
@@ -151,8 +151,8 @@ def write_measurements(
 ) -> list[str]:
     """Write `measurements.csv` and `.json`, a row for each record, and return the names of the columns.
 
-    `columns` are the measures promised, in order; others that records hold follow them. A failed scan has empty
-    cells and the flag `failed`. The CSV is rounded, the JSON is not; `frame` counts from 1, as outputs are named.
+    `columns` are the measures promised, in order; others that records hold follow them. A failed scan has
+    empty cells and the flag `failed`. The CSV is rounded, the JSON is not; `frame` counts from 1, as outputs do.
     """
     header = ["filename", *(["frame"] if any(r.frame is not None for r in records) else [])]
     measured = (name for record in records if not record.failed for name in record.measures)
