@@ -14,8 +14,9 @@ SECTORS = 8  # places of the sector that a start leaves out
 SECTOR_WIDTHS = (np.pi / 3, 2 * np.pi / 3, np.pi)
 RANDOM_STARTS = 40
 RANDOM_POINTS = 9
-TOLERANCE = 0.02  # distance that still counts as near, as a share of the points' spread
-BETTER = 0.85  # of the full fit's cost; a start on fewer points must fall below
+TOLERANCE = 0.04  # distance that still counts as near, as a share of the points' spread
+MAJORITY = 0.65  # of the points by which two starts are compared
+BETTER = 0.55  # of the full fit's distance at that share; a start on fewer points must fall below
 
 
 def direct_conics(points: Floats, weights: Floats) -> Floats:
@@ -54,8 +55,8 @@ def sampson_distances(conics: Floats, points: Floats) -> Floats:
 def starting_conic(points: Floats, robust: bool) -> Floats | None:
     """The conic (6,) that most of the points (N, 2; centred, of unit spread) lie near, or None.
 
-    That of all points, unless `robust` and a fit without a sector, or through a few points, costs clearly less when each
-    distance counts up to a tolerance.
+    That of all points, unless `robust` and a fit without a sector, or through a few points, lies clearly nearer to the
+    most of them. Among those the one counts whose distances, cut at a tolerance, are least.
     """
     everything = np.ones((1, len(points)))
     weights = np.concatenate([everything, *_subsets(points)]) if robust else everything
@@ -67,7 +68,8 @@ def starting_conic(points: Floats, robust: bool) -> Floats | None:
     tolerance = max(TOLERANCE, 2 * float(np.median(distances, axis=1).min()))
     costs = np.mean(np.minimum(distances, tolerance) ** 2, axis=1)
     best = int(costs.argmin())
-    return np.asarray(conics[best if costs[best] < BETTER * costs[0] else 0])
+    most = np.quantile(distances[[0, best]], MAJORITY, axis=1)
+    return np.asarray(conics[best if most[1] < BETTER * most[0] else 0])
 
 
 def conic_matrix(conic: Floats) -> tuple[Floats, Floats] | None:

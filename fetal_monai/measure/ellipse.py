@@ -32,9 +32,12 @@ MAX_POLISH_POINTS = 2000
 MIN_POINTS = 6
 MIN_FLATNESS = 0.02  # of a point cloud or an ellipse (short over long axis); flatter is a line
 MAX_REACH = 4.0  # semi-major axis over the extent of the points; more says that they show too short an arc
-SCALE_FLOOR = 0.002  # least noise that is assumed, as a share of the mean radius
+NOISE_FLOOR = 0.008  # least noise that is assumed, as a share of the mean radius; heads are no exact ellipses
+NOISE_QUANTILE = 0.65  # of the distances tells the noise, so that up to a third may be wrong
+NOISE_SIGMAS = 0.9346  # standard deviations that hold that share of Gaussian noise
 TUKEY = 4.685  # 95 % efficient on Gaussian noise
 INLIER_SIGMAS = 3.0
+STEP_TOLERANCE = 1e-6  # of the points' spread: 0.0002 pixels for a head of 200
 
 
 @dataclass(frozen=True)
@@ -201,8 +204,8 @@ def _thin(points: Floats, most: int) -> Floats:
 
 def _noise(distance: Floats, ellipse: Ellipse) -> float:
     """Robust standard deviation of the distances, not below what is sensible for the size."""
-    floor = SCALE_FLOOR * math.sqrt(ellipse.semi_axes[0] * ellipse.semi_axes[1])
-    return max(1.4826 * float(np.median(np.abs(distance))), floor)
+    floor = NOISE_FLOOR * math.sqrt(ellipse.semi_axes[0] * ellipse.semi_axes[1])
+    return max(float(np.quantile(np.abs(distance), NOISE_QUANTILE)) / NOISE_SIGMAS, floor)
 
 
 def _foot_points(ellipse: Ellipse, points: Floats) -> tuple[Floats, Floats, Floats]:
@@ -227,7 +230,7 @@ def _foot_points(ellipse: Ellipse, points: Floats) -> tuple[Floats, Floats, Floa
         new_cos, new_sin = new_cos / length, new_sin / length
         moved = max(np.abs(new_cos - cos).max(initial=0), np.abs(new_sin - sin).max(initial=0))
         cos, sin = new_cos, new_sin
-        if moved < 1e-10:
+        if moved < 1e-7:  # the distance is then off by the square of that
             break
     sign_x, sign_y = np.where(local[:, 0] < 0, -1.0, 1.0), np.where(local[:, 1] < 0, -1.0, 1.0)
     normal = np.column_stack([b * cos * sign_x, a * sin * sign_y])
@@ -272,7 +275,7 @@ def _refine(start: Ellipse, points: Floats, robust: bool, steps: int = 40) -> El
         else:
             return ellipse
         ellipse, (distance, normal, unit), damping = tried, new, damping / 10
-        if np.abs(move).max() < 1e-9:
+        if np.abs(move).max() < STEP_TOLERANCE:
             break
     return ellipse
 
