@@ -1,0 +1,1 @@
+"""What a person looks at: overlays, the page of a run, and plots of training and agreement."""

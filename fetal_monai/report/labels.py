@@ -1,0 +1,136 @@
+"""How measures are named and written for people: labels, units, decimals, and where a spacing came from."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fetal_monai.record import Record
+
+__all__ = ["describe_spacing", "interval_text", "label", "number_text", "unit", "value_text"]
+
+LABELS = {
+    "hc": "Head circumference",
+    "bpd": "Biparietal diameter",
+    "ofd": "Occipitofrontal diameter",
+    "tcd": "Transcerebellar diameter",
+    "cephalic_index": "Cephalic index",
+    "head_area": "Head area",
+    "ga": "Age given",
+    "ga_weeks": "Age given",
+    "ga_weeks_hadlock": "Age by HC, Hadlock",
+    "ga_weeks_intergrowth": "Age by HC, INTERGROWTH-21st",
+    "hc_centile": "HC centile for the age",
+    "spacing": "Spacing",
+    "spacing_row": "Spacing of rows",
+    "spacing_column": "Spacing of columns",
+    "spacing_source": "Spacing from",
+    "filename": "File",
+}
+SPACING_SOURCES = {
+    "dicom_region": "the DICOM ultrasound region",
+    "pixel_spacing": "the DICOM header (PixelSpacing)",
+    "affine": "the file's header (affine)",
+    "csv": "the CSV beside the images",
+    "argument": "--spacing_mm as given",
+}
+ENDINGS = {  # of a measure's name: unit, decimals
+    "_mm": ("mm", 1),
+    "_mm2": ("mm²", 0),
+    "_ml": ("mL", 1),
+    "_px": ("px", 1),
+    "_weeks": ("weeks", 1),
+    "_centile": ("centile", 1),
+    "_index": ("%", 1),
+    "_z": ("SD", 2),
+}
+_ACRONYMS = {"hc", "bpd", "ofd", "tcd", "ga", "hd95", "mse", "px", "ml", "id"}
+
+
+def unit(name: str) -> str:
+    """The unit that a measure's name says, "" if none."""
+    return _ending(name)[1]
+
+
+def label(name: str) -> str:
+    """A measure's name for people, without its unit: `hc_mm_low` is "Head circumference, low"."""
+    if name in LABELS:
+        return LABELS[name]
+    for bound in ("low", "high"):
+        if name.endswith(f"_{bound}"):
+            return f"{label(name[: -len(bound) - 1])}, {bound}"
+    stem = _ending(name)[0]
+    if stem in LABELS:
+        return LABELS[stem]
+    words = " ".join(word.upper() if word in _ACRONYMS else word for word in stem.split("_"))
+    return words[:1].upper() + words[1:]
+
+
+def number_text(name: str, value: Any) -> str:
+    """A value without unit and with as many decimals as it deserves; "" where undefined."""
+    if value is None or isinstance(value, str | bool):
+        return "" if value is None else str(value)
+    if not math.isfinite(value):
+        return ""
+    decimals = _ending(name)[2]
+    if name.startswith("spacing") or decimals is None:
+        return f"{value:.4g}"
+    return f"{value:.{decimals}f}"
+
+
+def value_text(name: str, value: Any) -> str:
+    """A value with its unit, "" where undefined; weeks also as weeks and days, a centile as "45th"."""
+    text = number_text(name, value)
+    if not text or isinstance(value, str | bool):
+        return text
+    if unit(name) == "centile":
+        return _centile(value)
+    if unit(name) == "weeks":
+        weeks, days = divmod(round(value * 7), 7)
+        return f"{text} weeks ({weeks} w {days} d)"
+    return f"{text} {unit(name)}".strip()
+
+
+def interval_text(record: Record, name: str) -> str:
+    """The 90 % interval of a measure, "" where it has none: "170.1 to 174.9 mm"."""
+    low, high = (record.measures.get(f"{name}_{bound}") for bound in ("low", "high"))
+    if low is None or high is None or not (number_text(name, low) and number_text(name, high)):
+        return ""
+    return f"{number_text(name, low)} to {number_text(name, high)} {unit(name)}".strip()
+
+
+def describe_spacing(record: Record) -> str:
+    """Spacing with its source: "0.0691 mm per pixel, from the CSV beside the images"."""
+    if record.spacing_mm is None:
+        return "unknown, so there are no millimetres"
+    source = SPACING_SOURCES.get(record.spacing_source, record.spacing_source.replace("_", " "))
+    row, column = record.spacing_mm
+    if "anisotropic_spacing" in record.all_flags:
+        size = f"{row:.4g} mm per row, {column:.4g} mm per column"
+    else:
+        size = f"{record.spacing_isotropic_mm:.4g} mm per pixel"
+    return f"{size}, from {source}"
+
+
+def _ending(name: str) -> tuple[str, str, int | None]:
+    """The name without its unit, the unit and the decimals."""
+    for bound in ("_low", "_high"):
+        if name.endswith(bound):
+            name = name[: -len(bound)]
+    if name.startswith("ga_weeks"):
+        return name, "weeks", 1
+    for ending, (text, decimals) in ENDINGS.items():
+        if name.endswith(ending):
+            keeps = ending in ("_centile", "_index", "_z")
+            return name if keeps else name[: -len(ending)], text, decimals
+    return name, "", None
+
+
+def _centile(value: float) -> str:
+    if value < 1:
+        return "below the 1st"
+    if value > 99:
+        return "above the 99th"
+    whole = round(value)
+    ending = "th" if 10 <= whole % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(whole % 10, "th")
+    return f"{whole}{ending}"
