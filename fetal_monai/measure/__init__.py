@@ -1,1 +1,1 @@
-"""Measures of a head from its mask: the ellipse, its sizes, growth charts, and intervals that hold what they say."""
+"""Measures of a head from its outline: ellipse, biometry, growth charts, and intervals that hold."""

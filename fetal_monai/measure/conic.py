@@ -1,4 +1,4 @@
-"""Direct least squares fits of ellipses as conics, many at once, and the choice of one to start a refinement from.
+"""Direct least squares fits of ellipses as conics, many at once, and the choice of one to refine.
 
 A conic (6,) is the zero set of c0 x^2 + c1 xy + c2 y^2 + c3 x + c4 y + c5.
 """
@@ -20,10 +20,10 @@ BETTER = 0.55  # of the full fit's distance at that share; a start on fewer poin
 
 
 def direct_conics(points: Floats, weights: Floats) -> Floats:
-    """Weighted direct fits (K, 6) to points (N, 2) under weights (K, N); rows of NaN where there is no ellipse.
+    """Direct fits (K, 6) to points (N, 2) under weights (K, N); rows of NaN where there is no ellipse.
 
-    Halir and Flusser, Numerically stable direct least squares fitting of ellipses (1998). The points should be centred
-    and of unit spread.
+    Halir and Flusser, Numerically stable direct least squares fitting of ellipses (1998). The points should
+    be centred and of unit spread.
     """
     x, y = points.T
     design = np.column_stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
@@ -55,8 +55,8 @@ def sampson_distances(conics: Floats, points: Floats) -> Floats:
 def starting_conic(points: Floats, robust: bool) -> Floats | None:
     """The conic (6,) that most of the points (N, 2; centred, of unit spread) lie near, or None.
 
-    That of all points, unless `robust` and a fit without a sector, or through a few points, lies clearly nearer to the
-    most of them. Among those the one counts whose distances, cut at a tolerance, are least.
+    That of all points, unless `robust` and a fit without a sector, or through a few points, lies clearly
+    nearer to the most of them. Among those the one counts whose distances, cut at a tolerance, are least.
     """
     everything = np.ones((1, len(points)))
     weights = np.concatenate([everything, *_subsets(points)]) if robust else everything
@@ -73,7 +73,7 @@ def starting_conic(points: Floats, robust: bool) -> Floats | None:
 
 
 def conic_matrix(conic: Floats) -> tuple[Floats, Floats] | None:
-    """Centre (2,) and symmetric matrix (2, 2) that takes the unit circle to the ellipse; None if it is no real one."""
+    """Centre (2,) and symmetric matrix (2, 2) that makes the ellipse of the unit circle; None if none."""
     form = np.array([[conic[0], conic[1] / 2], [conic[1] / 2, conic[2]]])
     if np.linalg.det(form) <= 0:
         return None
@@ -88,7 +88,7 @@ def conic_matrix(conic: Floats) -> tuple[Floats, Floats] | None:
 
 
 def _subsets(points: Floats) -> tuple[Floats, Floats]:
-    """Weights (K, N), 0 or 1, that leave out sectors about the middle of the points, and that keep a few points."""
+    """Weights (K, N), 0 or 1, that leave out sectors about the middle, and that keep only a few points."""
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     angle = np.arctan2(*(points - middle).T)
     places = np.linspace(0, 2 * np.pi, SECTORS, endpoint=False)
