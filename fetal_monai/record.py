@@ -152,7 +152,7 @@ def write_measurements(
     """Write `measurements.csv` and `.json`, a row for each record, and return the names of the columns.
 
     `columns` are the measures promised, in order; others that records hold follow them. A failed scan has
-    empty cells and the flag `failed`. The CSV is rounded, the JSON is not; `frame` counts from 1, as outputs do.
+    empty cells and the flag `failed`. The CSV is rounded, the JSON is not; `frame` counts from 1.
     """
     header = ["filename", *(["frame"] if any(r.frame is not None for r in records) else [])]
     measured = (name for record in records if not record.failed for name in record.measures)

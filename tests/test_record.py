@@ -70,11 +70,15 @@ class TestAtomicWrite:
         assert (tmp_path / "a.csv").read_text() == "old"
 
     def test_interrupt_while_writing_leaves_nothing(self, tmp_path):
-        with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "sub" / "a_seg.nii.gz") as temporary:
-            assert temporary.name.endswith(".nii.gz")
-            assert temporary.name.startswith(".")
-            temporary.write_bytes(b"half")
-            raise KeyboardInterrupt
+        def write():
+            with atomic_path(tmp_path / "sub" / "a_seg.nii.gz") as temporary:
+                assert temporary.name.endswith(".nii.gz")
+                assert temporary.name.startswith(".")
+                temporary.write_bytes(b"half")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write()
         assert names_under(tmp_path) == []
 
     def test_file_has_the_usual_permissions(self, tmp_path):
