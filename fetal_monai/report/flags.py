@@ -39,7 +39,7 @@ FLAGS = {
     ),
     "poor_ellipse_fit": Flag(
         "poor ellipse fit",
-        "The outline that was found is not close to an ellipse, so lengths taken from the ellipse may be wrong.",
+        "The outline that was found is not close to an ellipse, so lengths taken from it may be wrong.",
         "Look at the overlay; do not use the numbers unless the ellipse follows the skull.",
         "stop",
     ),
@@ -56,7 +56,7 @@ FLAGS = {
     ),
     "head_cut_off": Flag(
         "head cut off",
-        "Part of the head lies outside the picture or the ultrasound sector, and the ellipse was completed there.",
+        "Part of the head lies outside the picture or the ultrasound sector; the ellipse was completed there.",
         "Check the completed part; a picture that shows the whole head is better.",
     ),
     "low_contrast": Flag(

@@ -31,31 +31,31 @@ def bland_altman(
 ) -> None:
     """Draw difference (`pred` - `truth`) over mean, with the bias and the 95 % limits of agreement.
 
-    `pred` and `truth` are (N,) in `unit`; pairs with a NaN are left out and counted in the title. `groups` (N,) colours
-    the points. The file's suffix says PNG, SVG or PDF. ValueError for unequal lengths.
+    `pred` and `truth` are (N,) in `unit`; pairs with a NaN are left out and counted in the title. `groups` (N,)
+    colours the points. The file's suffix says PNG, SVG or PDF. ValueError for unequal lengths.
     """
     pred, truth = np.asarray(pred, dtype=float), np.asarray(truth, dtype=float)
     if pred.shape != truth.shape or pred.ndim != 1:
         raise ValueError(f"pred is {pred.shape} and truth {truth.shape}; both must be (N,)")
     known = np.isfinite(pred) & np.isfinite(truth)
     mean, difference = (pred[known] + truth[known]) / 2, pred[known] - truth[known]
-    labels = np.asarray(["" for _ in pred] if groups is None else list(groups))[known]
+    names = np.asarray(["" for _ in pred] if groups is None else list(groups))[known]
     figure, axes = _figure(7.2, 4.6)
-    for number, label in enumerate(dict.fromkeys(labels.tolist())):
-        chosen = labels == label
+    for number, group in enumerate(dict.fromkeys(names.tolist())):
+        chosen = names == group
         marker = {"s": 26, "alpha": 0.75, "color": f"C{number}" if groups is not None else BLUE}
-        axes.scatter(mean[chosen], difference[chosen], linewidths=0, label=label or None, **marker)
+        axes.scatter(mean[chosen], difference[chosen], linewidths=0, label=group or None, **marker)
     if len(difference):
         bias = float(difference.mean())
         spread = 1.96 * float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
         for value, text, style in [
             (bias, "bias", "-"),
             (bias + spread, "+1.96 SD", "--"),
-            (bias - spread, "−1.96 SD", "--"),  # noqa: RUF001
+            (bias - spread, "−1.96 SD", "--"),
         ]:
             axes.axhline(value, color=AMBER if text != "bias" else INK, linestyle=style, linewidth=1.2)
             axes.annotate(
-                f"{text}  {value:+.2f}".replace("-", "−"),  # noqa: RUF001
+                f"{text}  {value:+.2f}".replace("-", "−"),
                 (1.01, value),
                 xycoords=("axes fraction", "data"),
                 va="center",
@@ -66,14 +66,14 @@ def bland_altman(
     left_out = int((~known).sum())
     axes.set_title(f"{name}: {len(difference)} scans" + (f", {left_out} without a value" if left_out else ""))
     axes.set_xlabel(f"Mean of prediction and truth, {unit}")
-    axes.set_ylabel(f"Prediction − truth, {unit}")  # noqa: RUF001
-    if groups is not None and len(labels):
+    axes.set_ylabel(f"Prediction − truth, {unit}")
+    if groups is not None and len(names):
         axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=4)
     _save(figure, path)
 
 
 def learning_curves(csv_path: str | Path, path: str | Path) -> None:
-    """Draw every column of a training's CSV (a row each `epoch`) over the epochs, losses together, the rest apart.
+    """Draw every column of a training's CSV (a row each `epoch`) over epochs, losses together, others apart.
 
     Empty cells are gaps. ValueError if the CSV has no column `epoch` or no row.
     """

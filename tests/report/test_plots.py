@@ -31,7 +31,9 @@ def test_bland_altman_says_which_lengths_differ(tmp_path):
 
 def test_learning_curves_draw_each_column_and_bear_gaps(tmp_path):
     table = tmp_path / "curves.csv"
-    table.write_text("epoch,train_loss,learning_rate,seconds,hc_error_mm\n1,0.9,0.001,5,\n2,0.5,0.0005,5,3.1\n")
+    table.write_text(
+        "epoch,train_loss,learning_rate,seconds,hc_error_mm\n1,0.9,0.001,5,\n2,0.5,0.0005,5,3.1\n"
+    )
     learning_curves(table, tmp_path / "curves.svg")
     text = (tmp_path / "curves.svg").read_text(encoding="utf-8")
     assert "HC error, mm" in text

@@ -1,0 +1,138 @@
+"""The strip of text below an overlay: title, flags as badges, axes in their colours, further lines."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from fetal_monai.record import Record
+from fetal_monai.report.flags import explain, level_of
+from fetal_monai.report.labels import describe_spacing, interval_text, value_text
+
+__all__ = ["LEVEL_COLOURS", "Colour", "axis_labels", "draw_strip", "head_caption"]
+
+Colour = tuple[int, int, int]
+
+LEVEL_COLOURS: dict[str, Colour] = {"note": (148, 163, 184), "check": (255, 176, 32), "stop": (255, 92, 92)}
+STRIP: Colour = (17, 24, 39)
+TEXT: Colour = (243, 244, 246)
+MUTED: Colour = (176, 184, 196)
+
+
+def head_caption(record: Record) -> list[str]:
+    """The lines that stand below a head: HC with its interval, ages and centile, spacing and its source."""
+    measures = record.measures
+    first = f"HC {value_text('hc_mm', measures.get('hc_mm')) or 'without millimetres'}"
+    if between := interval_text(record, "hc_mm"):
+        first += f"  (90 % interval {between})"
+    ages = [("ga_weeks", "Age given"), ("ga_weeks_hadlock", "Age by HC"), ("hc_centile", "HC centile")]
+    second = [f"{words} {text}" for name, words in ages if (text := value_text(name, measures.get(name)))]
+    last = f"Spacing {describe_spacing(record)}  ·  For research use only"
+    return [line for line in (first, "  ·  ".join(second), last) if line]
+
+
+def axis_labels(record: Record) -> tuple[str, str]:
+    """Texts for the minor and the major axis of a head: BPD and OFD in mm, "" where unknown."""
+    bpd, ofd = (value_text(name, record.measures.get(name)) for name in ("bpd_mm", "ofd_mm"))
+    return (f"BPD {bpd}" if bpd else "", f"OFD {ofd}" if ofd else "")
+
+
+def draw_strip(
+    width: int, keys: Sequence[tuple[str, Colour]], caption: Sequence[str], flags: Sequence[str]
+) -> Image.Image:
+    """A strip `width` pixels wide and as high as its text needs; `keys` are texts in the colour of a line."""
+    size = max(15, round(width / 52))
+    level = level_of(flags)
+    bar = max(3, size // 5) if level in ("check", "stop") else 0
+    pieces = _layout(width, size, bar, keys, caption, flags)
+    height = max(top for _, top, *_ in pieces) + round(2.0 * size)
+    strip = Image.new("RGB", (width, height), STRIP)
+    draw = ImageDraw.Draw(strip)
+    if bar:
+        draw.rectangle((0, 0, width, bar - 1), fill=LEVEL_COLOURS[level])
+    for left, top, text, colour, kind in pieces:
+        if kind == "key":
+            middle = top + 0.6 * size
+            draw.line((left, middle, left + 1.5 * size, middle), fill=colour, width=max(2, size // 6))
+            draw.text((left + 2 * size, top), text, fill=colour, font=_font(size))
+        elif kind == "badge":
+            box = (left, top - 0.15 * size, left + _font(size).getlength(text) + size, top + 1.35 * size)
+            draw.rounded_rectangle(box, radius=size * 0.35, fill=colour)
+            draw.text((left + 0.5 * size, top), text, fill=STRIP, font=_font(size))
+        else:
+            draw.text((left, top), text, fill=colour, font=_font(_title(size) if kind == "title" else size))
+    return strip
+
+
+Piece = tuple[int, int, str, Colour, str]  # left, top, text, colour, kind
+
+
+def _layout(
+    width: int,
+    size: int,
+    bar: int,
+    keys: Sequence[tuple[str, Colour]],
+    caption: Sequence[str],
+    flags: Sequence[str],
+) -> list[Piece]:
+    """Where each piece of text stands; a line that is too long goes on in the next."""
+    title_colour = LEVEL_COLOURS[level_of(flags)] if bar else TEXT
+    badges = [(explain(flag).label, LEVEL_COLOURS[explain(flag).level]) for flag in flags]
+    lines: list[tuple[str, Sequence[tuple[str, Colour]]]] = [
+        ("title", [(caption[0], title_colour)] if caption else []),
+        ("badge", badges),
+        ("key", keys),
+        *(("text", [(line, MUTED)]) for line in caption[1:]),
+    ]
+    pieces: list[Piece] = []
+    top = round(0.7 * size) + bar
+    for kind, line in lines:
+        font = _font(_title(size) if kind == "title" else size)
+        around = {"key": 2 * size, "badge": size}.get(kind, 0)
+        step = round({"title": 2.1, "badge": 2.0}.get(kind, 1.55) * size)
+        left = size
+        for text, colour in line:
+            for part in _wrapped(_drawable(text), font, width - 2 * size - around):
+                long = round(font.getlength(part)) + around
+                if left > size and left + long > width - size:
+                    left, top = size, top + step
+                pieces.append((left, top, part, colour, kind))
+                left += long + size
+        top += step if line else 0
+    return pieces
+
+
+def _title(size: int) -> int:
+    return round(1.3 * size)
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    if font.getlength(text) <= width:
+        return [text]
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+@functools.lru_cache(maxsize=8)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise RuntimeError("Pillow was built without FreeType; install Pillow from PyPI")
+    return font
+
+
+def _drawable(text: str) -> str:
+    """The text in characters that Pillow's own font has."""
+    for character, instead in {"–": "-", "−": "-", "µ": "u", "“": '"', "”": '"', "’": "'"}.items():
+        text = text.replace(character, instead)
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(c if c.isascii() or c in "±·°…" else "?" for c in plain if not unicodedata.combining(c))
