@@ -1,0 +1,44 @@
+# make demo: the main job on the real scans in data/samples.   make test: every check.
+# Other Python: make demo PYTHON=python3.12      Extra options for pip: make demo PIP_ARGS="..."
+PYTHON ?= python3
+EXTRAS ?= dicom,dev
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OUT := demo_output
+
+.PHONY: demo test format-check lint types unit clean
+
+demo: $(STAMP)
+	@$(BIN)/fetal-monai run fetal_head_ultrasound_segmentation data/samples/hc18 --out $(OUT)
+	@echo
+	@echo "The report: $(CURDIR)/$(OUT)/report.html"
+	@echo "The numbers: $(OUT)/measurements.csv"
+
+# All four run even if one fails; pytest comes last.
+test: $(STAMP)
+	@$(MAKE) --no-print-directory --keep-going format-check lint types unit
+
+format-check:
+	$(BIN)/ruff format --check --quiet .
+lint:
+	$(BIN)/ruff check --quiet .
+types:
+	$(BIN)/mypy
+unit:
+	$(BIN)/python -m pytest --quiet
+
+# Runs again only when the list of dependencies or their pins have changed.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "fetal_monai needs Python 3.10 to 3.13; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make a virtual environment, its modules venv or ensurepip are missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing fetal_monai and what it needs into $(VENV); the first time takes minutes"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+clean:
+	rm -rf $(OUT) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
