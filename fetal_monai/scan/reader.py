@@ -1,0 +1,169 @@
+"""One scan, whatever file it comes in: gray pixels as a person sees them, spacing and where it came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetal_monai.scan.picture import Grid, Picture, Region, ScanError, Spacing
+from fetal_monai.scan.pixels import colour_use, gray_from_rgb, scale_to_8_bit
+from fetal_monai.scan.source import ScanSource, kind_of
+from fetal_monai.scan.spacing import SpacingTable, check_spacing
+
+__all__ = ["Scan", "read_scan"]
+
+FLOW_SHARE = 0.02  # of the pixels, from which colours are blood flow
+FLOW_SHARE_IN_FLOW_REGION = 0.002  # where the file says that colour flow was on
+MARKS_SHARE = 1e-4
+CONFLICT = 0.01  # relative difference between spacings
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One picture: `image` is gray, (H, W), uint8 or float32 in 0..255; `spacing_mm` is (row, column).
+
+    `spacing_mm` is None if unknown, or if it depends on where in the picture: ask `spacing_at`.
+    `spacing_source` is one of dicom_region, pixel_spacing, affine, csv, argument, none. `grid` is None where
+    the file stores plain rows and columns.
+    """
+
+    source: ScanSource
+    image: NDArray[Any]
+    spacing_mm: Spacing | None = None
+    spacing_source: str = "none"
+    regions: tuple[Region, ...] = ()
+    flags: tuple[str, ...] = ()
+    ga_weeks: float = math.nan
+    grid: Grid | None = None
+
+    def spacing_at(self, row: float, column: float) -> tuple[Spacing | None, str]:
+        """Spacing at a point and its source: of the smallest region around it, else of the whole picture."""
+        if self.spacing_source == "dicom_region":
+            holding = [region for region in self.regions if region.contains(row, column)]
+            if holding:
+                return min(holding, key=lambda region: region.area).spacing_mm, "dicom_region"
+        return self.spacing_mm, self.spacing_source if self.spacing_mm is not None else "none"
+
+
+def read_scan(
+    source: ScanSource,
+    *,
+    spacing_mm: float | Sequence[float] | None = None,
+    spacing_table: SpacingTable | None = None,
+) -> Scan:
+    """Read one scan; spacing is that of the argument, else of the file, else of the CSV, and never guessed.
+
+    Raises ScanError, with the file's name and the reason, for whatever cannot be read or makes no sense:
+    files that are damaged, no image, no 2D ultrasound, empty pictures, colour Doppler, absurd spacing.
+    """
+    if source.error:
+        raise ScanError(source.error)
+    try:
+        picture = _read_whatever(source)
+        image, flags = _gray(picture)
+        spacing, spacing_source, more_flags = _spacing(picture, source, spacing_mm, spacing_table)
+    except ScanError as error:
+        raise ScanError(f"{_name(source)}: {error}") from error
+    except OSError as error:
+        raise ScanError(f"{_name(source)}: cannot be opened ({error.strerror or error})") from error
+    except MemoryError as error:
+        raise ScanError(f"{_name(source)}: does not fit into memory") from error
+    row = spacing_table.row(source) if spacing_table is not None else None
+    return Scan(
+        source,
+        image,
+        spacing,
+        spacing_source,
+        picture.regions,
+        (*picture.flags, *flags, *more_flags),
+        row.ga_weeks if row is not None else math.nan,
+        picture.grid,
+    )
+
+
+def _read_whatever(source: ScanSource) -> Picture:
+    try:
+        return _read_picture(source)
+    except (ScanError, OSError, MemoryError):
+        raise
+    except Exception as error:  # the parsers of the formats raise whatever the damage leads to
+        raise ScanError(
+            f"is damaged ({type(error).__name__}: {error}); copy it again from its source"
+        ) from error
+
+
+def _read_picture(source: ScanSource) -> Picture:
+    if source.path.stat().st_size == 0:
+        raise ScanError("is empty (0 bytes); copy it again from its source")
+    kind = kind_of(source.path)
+    if kind == "dicom":
+        from fetal_monai.scan.dicom import read_dicom
+
+        return read_dicom(source.path, source.frame)
+    if kind == "volume":
+        from fetal_monai.scan.volume import read_volume
+
+        return read_volume(source.path)
+    from fetal_monai.scan.raster import read_raster
+
+    return read_raster(source.path)
+
+
+def _gray(picture: Picture) -> tuple[NDArray[Any], tuple[str, ...]]:
+    pixels, flags = scale_to_8_bit(picture.pixels, picture.bits)
+    if pixels.ndim == 2:
+        return pixels, flags
+    rgb = pixels if pixels.dtype == np.uint8 else np.rint(pixels).astype(np.uint8)
+    regions = picture.regions
+    where = (slice(None), slice(None))
+    if regions:
+        where = (
+            slice(min(region.row0 for region in regions), max(region.row1 for region in regions) + 1),
+            slice(min(region.column0 for region in regions), max(region.column1 for region in regions) + 1),
+        )
+    colours = colour_use(rgb[where])
+    limit = FLOW_SHARE_IN_FLOW_REGION if any(region.colour_flow for region in regions) else FLOW_SHARE
+    if colours.solid > limit:
+        raise ScanError(
+            f"colours cover {100 * colours.solid:.1f} % of it: a colour Doppler frame or another colour picture; "
+            "needs B-mode"
+        )
+    if colours.tinted:
+        flags += ("tinted",)
+    if colours.marks > MARKS_SHARE:
+        flags += ("colour_marks",)
+    gray = gray_from_rgb(rgb)
+    scale_to_8_bit(gray)  # colours may differ where gray does not
+    return gray, flags
+
+
+def _spacing(
+    picture: Picture, source: ScanSource, argument: float | Sequence[float] | None, table: SpacingTable | None
+) -> tuple[Spacing | None, str, tuple[str, ...]]:
+    """Spacing, its source, and flags."""
+    if argument is not None:
+        return check_spacing(argument, "the spacing given"), "argument", ()
+    row = table.row(source) if table is not None else None
+    if picture.spacing_source != "none":
+        differs = (
+            row is not None
+            and picture.spacing_mm is not None
+            and any(abs(row.spacing_mm - value) > CONFLICT * value for value in picture.spacing_mm)
+        )
+        return picture.spacing_mm, picture.spacing_source, ("spacing_conflict",) if differs else ()
+    if row is not None and row.error:
+        raise ScanError(row.error)
+    if row is not None and not math.isnan(row.spacing_mm):
+        return (row.spacing_mm, row.spacing_mm), "csv", ()
+    if picture.spacing_problem:
+        raise ScanError(picture.spacing_problem)
+    return None, "none", ()
+
+
+def _name(source: ScanSource) -> str:
+    return source.filename if source.frame is None else f"{source.filename}, frame {source.frame + 1}"
