@@ -35,7 +35,7 @@ def outline_from_probability(prob: ArrayLike, level: float = 0.5) -> Floats | No
     region = np.pad(region, 1)
     # No edge between neighbours joins two regions, so the others can go without moving this one's contour.
     around = np.where(region, np.where(around > level, around, 1.0), np.minimum(around, level))
-    return _longest_contour(around, level) + (row - 1, column - 1)
+    return np.asarray(_longest_contour(around, level) + np.array([row - 1, column - 1]))
 
 
 def outline_from_mask(mask: ArrayLike) -> Floats | None:

@@ -121,7 +121,7 @@ def test_masks_have_the_area_of_the_ellipse(row, column, major, flatness, angle)
     ellipse = Ellipse((row, column), (major, major * flatness), angle)
     soft = ellipse.soft_mask((100, 100))
     assert soft.dtype == np.float32
-    assert 0 <= soft.min() and soft.max() <= 1
+    assert soft.min() >= 0 and soft.max() <= 1
     assert soft.sum() == pytest.approx(ellipse.area, rel=4e-3)
     assert ellipse.mask((100, 100)).sum() == pytest.approx(ellipse.area, rel=0.03)
     assert ellipse.mask((100, 100), supersample=3).sum() == pytest.approx(ellipse.area, rel=0.03)
@@ -214,7 +214,7 @@ def test_fit_with_a_third_cut_by_a_straight_edge(start):
 
 
 @pytest.mark.parametrize("start", range(0, 400, 80))
-@pytest.mark.parametrize("share, height", [(0.1, 20), (0.2, 60)])
+@pytest.mark.parametrize(("share", "height"), [(0.1, 20), (0.2, 60)])
 def test_fit_beside_a_leak_into_tissue(start, share, height):
     ellipse = Ellipse((250, 400), (220, 170), 0.5)
     points = noisy_points(ellipse, 1, seed=start)
