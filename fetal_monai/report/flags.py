@@ -69,6 +69,27 @@ FLAGS = {
         "The size of a pixel is not known, so there are no millimetres and no age.",
         "Give it with --spacing_mm or a CSV beside the images (filename, pixel size(mm)).",
     ),
+    "spacing_conflict": Flag(
+        "spacing contradicts",
+        "Two places give different sizes of a pixel, in the file's header or in the CSV beside it.",
+        "Find out which is right before any length is used; --spacing_mm overrules both.",
+        "stop",
+    ),
+    "regions_differ": Flag(
+        "several scales",
+        "The picture holds ultrasound regions of different scale; the one that holds the head was used.",
+        "Check that the head lies in one region.",
+    ),
+    "region_outside_image": Flag(
+        "region outside",
+        "The ultrasound region in the header does not fit the picture, which was likely resized since.",
+        "The header's spacing was not used; give it with --spacing_mm or a CSV.",
+    ),
+    "image_cropped": Flag(
+        "cropped",
+        "The picture is smaller than the ultrasound region in its header, as after cropping.",
+        "Check that it was not resized, which would make all lengths wrong.",
+    ),
     "anisotropic_spacing": Flag(
         "uneven pixels",
         "Pixels are not square: rows and columns have different spacing. All lengths take that into account.",
@@ -85,6 +106,12 @@ FLAGS = {
         "no affine",
         "The file holds no position and no voxel size that can be relied on, so its spacing was not used.",
         "Give the spacing with --spacing_mm or a CSV.",
+    ),
+    "tinted": Flag(
+        "tinted",
+        "The picture has one colour throughout, such as sepia; it was read as gray.",
+        "",
+        "note",
     ),
     "sixteen_bit": Flag(
         "16-bit",

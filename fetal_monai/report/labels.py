@@ -7,10 +7,11 @@ from typing import Any
 
 from fetal_monai.record import Record
 
-__all__ = ["describe_spacing", "interval_text", "label", "number_text", "unit", "value_text"]
+__all__ = ["describe_spacing", "heading", "interval_text", "label", "number_text", "unit", "value_text"]
 
 LABELS = {
     "hc": "Head circumference",
+    "hc_px": "Head circumference in pixels",
     "bpd": "Biparietal diameter",
     "ofd": "Occipitofrontal diameter",
     "tcd": "Transcerebellar diameter",
@@ -26,6 +27,17 @@ LABELS = {
     "spacing_column": "Spacing of columns",
     "spacing_source": "Spacing from",
     "filename": "File",
+}
+HEADINGS = {  # shorter, for tables
+    "hc_mm": "HC",
+    "hc_px": "HC",
+    "bpd_mm": "BPD",
+    "ofd_mm": "OFD",
+    "tcd_mm": "TCD",
+    "ga_weeks": "GA given",
+    "ga_weeks_hadlock": "GA by HC, Hadlock",
+    "ga_weeks_intergrowth": "GA by HC, INTER\u00adGROWTH",
+    "hc_centile": "HC centile",
 }
 SPACING_SOURCES = {
     "dicom_region": "the DICOM ultrasound region",
@@ -66,6 +78,14 @@ def label(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def heading(name: str) -> str:
+    """A measure's name for the head of a column: short, without its unit."""
+    for bound in ("low", "high"):
+        if name.endswith(f"_{bound}"):
+            return f"90 % {bound}"
+    return HEADINGS.get(name) or label(name)
+
+
 def number_text(name: str, value: Any) -> str:
     """A value without unit and with as many decimals as it deserves; "" where undefined."""
     if value is None or isinstance(value, str | bool):
@@ -79,7 +99,7 @@ def number_text(name: str, value: Any) -> str:
 
 
 def value_text(name: str, value: Any) -> str:
-    """A value with its unit, "" where undefined; weeks also as weeks and days, a centile as "45th"."""
+    """A value with its unit, "" where undefined; weeks also as weeks+days, a centile as "45th"."""
     text = number_text(name, value)
     if not text or isinstance(value, str | bool):
         return text
@@ -87,7 +107,7 @@ def value_text(name: str, value: Any) -> str:
         return _centile(value)
     if unit(name) == "weeks":
         weeks, days = divmod(round(value * 7), 7)
-        return f"{text} weeks ({weeks} w {days} d)"
+        return f"{text} weeks ({weeks}+{days})"
     return f"{text} {unit(name)}".strip()
 
 
