@@ -34,6 +34,7 @@ __all__ = [
 JOURNAL_FOLDER = ".fetal_monai"
 SPACING_COLUMNS = ("spacing_mm", "spacing_row_mm", "spacing_column_mm", "spacing_source")
 _FIXED_COLUMNS = {"filename", "frame", *SPACING_COLUMNS, "flags"}
+_LENGTH = re.compile(r"_(mm2?|ml)(_|$)")
 _TWO_DECIMALS = re.compile(r"(_mm2?|_ml|_weeks|_centile|_index|_z)(_|$)")
 
 
@@ -77,10 +78,15 @@ class Record:
         return row if self._is_isotropic() else math.sqrt(row * column)
 
     @property
+    def has_lengths(self) -> bool:
+        """Whether any measure is a length, area or volume, known or not."""
+        return any(_LENGTH.search(name) for name in self.measures)
+
+    @property
     def all_flags(self) -> list[str]:
         """The flags without repeats, with those that follow from status and spacing."""
         derived = ["failed"] if self.failed else []
-        if not self.failed and self.spacing_mm is None:
+        if not self.failed and self.spacing_mm is None and self.has_lengths:
             derived.append("no_spacing")
         if not self._is_isotropic():
             derived.append("anisotropic_spacing")

@@ -132,6 +132,10 @@ class TestRecord:
         record = a_record(spacing_mm=None, flags=["no_spacing", "low_contrast", "low_contrast"])
         assert math.isnan(record.spacing_isotropic_mm)
         assert record.all_flags == ["no_spacing", "low_contrast"]
+        assert a_record(spacing_mm=None).all_flags == ["no_spacing"]
+
+    def test_spacing_is_not_missed_where_nothing_is_a_length(self):
+        assert a_record(spacing_mm=None, measures={"plane": "thorax", "p_value": 0.2}).all_flags == []
 
 
 class TestJournal:

@@ -12,6 +12,7 @@ __all__ = ["describe_spacing", "heading", "interval_text", "label", "number_text
 LABELS = {
     "hc": "Head circumference",
     "hc_px": "Head circumference in pixels",
+    "residual": "Outline off the ellipse (RMS)",
     "bpd": "Biparietal diameter",
     "ofd": "Occipitofrontal diameter",
     "tcd": "Transcerebellar diameter",
@@ -31,6 +32,7 @@ LABELS = {
 HEADINGS = {  # shorter, for tables
     "hc_mm": "HC",
     "hc_px": "HC",
+    "residual_mm": "Ellipse residual",
     "bpd_mm": "BPD",
     "ofd_mm": "OFD",
     "tcd_mm": "TCD",

@@ -165,7 +165,8 @@ def _card(anchor: str, record: Record, columns: Sequence[str], lead: str) -> str
     if pairs[CARD_MEASURES:]:
         more = "".join(pairs[CARD_MEASURES:])
         parts.append(f"<details><summary>More measures</summary><dl>{more}</dl></details>")
-    parts.append(f'<p class="source">Spacing: {escape(describe_spacing(record))}.</p>')
+    if record.has_lengths or record.spacing_mm is not None:
+        parts.append(f'<p class="source">Spacing: {escape(describe_spacing(record))}.</p>')
     body = f'{_picture(record)}<div class="body">{"".join(parts)}</div>'
     return f'<article class="card {level}" id="{anchor}" {_data(record, level)}>{body}</article>'
 
