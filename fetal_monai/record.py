@@ -133,9 +133,8 @@ class Journal:
     def load(self, stem: str, input_key: str = "") -> Record | None:
         """The record if it was ok, has the same keys and all its outputs exist, else None."""
         content = _read_json(self._path(stem))
-        if not isinstance(content, dict):
-            return None
-        if (content.get("key"), content.get("input_key")) != (self.key, input_key):
+        keys = {"key": self.key, "input_key": input_key}
+        if not isinstance(content, dict) or not keys.items() <= content.items():
             return None
         record = _record_of(content)
         if record is None or record.failed or record.stem != stem:
@@ -210,8 +209,8 @@ def load_run(out_dir: str | Path) -> tuple[list[Record], dict[str, Any]]:
     info = _read_json(out_dir / "run.json")
     if not isinstance(info, dict) or not isinstance(info.get("inputs"), list):
         raise ValueError(f"{out_dir / 'run.json'} is damaged: run again")
-    rows = _read_json(out_dir / "measurements.json") or []
-    rows = {(row["filename"], row.get("frame")): row for row in rows}
+    table = _read_json(out_dir / "measurements.json") or []
+    rows = {(row["filename"], row.get("frame")): row for row in table}
     records = []
     for entry in info["inputs"]:
         record = _record_of(_read_json(out_dir / JOURNAL_FOLDER / _journal_name(entry["stem"])))
