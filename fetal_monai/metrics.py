@@ -129,12 +129,13 @@ def bootstrap_interval(
     array, group = array[known], group[known]
     if not len(array):
         return math.nan, math.nan
-    members = [array[group == name] for name in np.unique(group)]
+    _, place = np.unique(group, return_inverse=True)
+    n_groups = int(place.max()) + 1
     rng = np.random.default_rng(seed)
-    found = [
-        statistic(np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))]))
-        for _ in range(n_samples)
-    ]
+    found = []
+    for _ in range(n_samples):
+        times = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
+        found.append(statistic(np.repeat(array, times[place])))
     low, high = np.percentile(found, [50 * (1 - level), 50 * (1 + level)])
     return float(low), float(high)
 

@@ -30,7 +30,7 @@ def direct_conics(points: Floats, weights: Floats) -> Floats:
     scatter = (weights @ (design[:, :, None] * design[:, None, :]).reshape(len(points), 36)).reshape(-1, 6, 6)
     scatter /= np.maximum(weights.sum(axis=1), 1e-12)[:, None, None]
     quadratic, mixed, linear = scatter[:, :3, :3], scatter[:, :3, 3:], scatter[:, 3:, 3:]
-    to_linear = -np.linalg.solve(linear + 1e-14 * np.eye(3), mixed.transpose(0, 2, 1))
+    to_linear = -np.linalg.solve(linear + 1e-10 * np.eye(3), mixed.transpose(0, 2, 1))
     reduced = quadratic + mixed @ to_linear
     constrained = np.stack([reduced[:, 2] / 2, -reduced[:, 1], reduced[:, 0] / 2], axis=1)
     vectors = np.linalg.eig(constrained)[1].real

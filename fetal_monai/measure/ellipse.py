@@ -32,6 +32,8 @@ NOISE_QUANTILE = 0.65  # of the distances tells the noise, so that up to a third
 NOISE_SIGMAS = 0.9346  # standard deviations that hold that share of Gaussian noise
 TUKEY = 4.685  # 95 % efficient on Gaussian noise
 INLIER_SIGMAS = 3.0
+MIN_DAMPING = 1e-9  # of Levenberg and Marquardt, for each point
+MAX_SIZE = 1e3  # semi-major axis over the points' spread, at which a fit stops growing
 STEP_TOLERANCE = 1e-6  # of the points' spread: 0.0002 pixels for a head of 200
 
 
@@ -141,19 +143,22 @@ def _refine(start: Ellipse, points: Floats, robust: bool, steps: int = 40) -> El
             damping = max(damping * 10, 1e-6)
         else:
             return ellipse
-        ellipse, (distance, normal, unit), damping = tried, new, damping / 10
+        ellipse, (distance, normal, unit), damping = tried, new, max(damping / 10, MIN_DAMPING)
         if np.abs(move).max() < STEP_TOLERANCE:
             break
     return ellipse
 
 
 def _moved(ellipse: Ellipse, move: Floats) -> Ellipse | None:
-    """The ellipse after a step (5,) in its centre and symmetric matrix; None if it collapses."""
+    """The ellipse after a step (5,) in its centre and symmetric matrix; None if it collapses or grows without end."""
     directions = ellipse.directions
     matrix = (directions.T * ellipse.semi_axes) @ directions + np.array(
         [[move[2], move[3]], [move[3], move[4]]]
     )
-    if not np.isfinite(matrix).all() or np.linalg.eigvalsh(matrix)[0] <= 0:
+    if not np.isfinite(matrix).all():
+        return None
+    least, most = np.linalg.eigvalsh(matrix)
+    if least < MIN_FLATNESS / 10 * most or most > MAX_SIZE:
         return None
     return Ellipse.from_matrix(np.asarray(ellipse.center) + move[:2], matrix)
 

@@ -55,13 +55,14 @@ class Calibration:
     def difficulty(self, features: Mapping[str, Any]) -> Any:
         """Expected error, in the unit of the errors, up to a factor; NaN where a feature is. Below 0 counts as 0.
 
-        `features` must hold every weight's name, more are ignored; a missing one is a ValueError.
+        `features` must hold each name with a weight above 0, more are ignored; a missing one is a ValueError.
         """
-        missing = [name for name in self.weights if name not in features]
+        weights = {name: weight for name, weight in self.weights.items() if weight > 0}
+        missing = [name for name in weights if name not in features]
         if missing:
             raise ValueError(f"feature {missing[0]!r} is missing; there are {', '.join(features) or 'none'}")
         total: Any = self.intercept
-        for name, weight in self.weights.items():
+        for name, weight in weights.items():
             total = total + weight * np.maximum(np.asarray(features[name], dtype=float), 0)
         return total
 

@@ -23,7 +23,7 @@ def outline_from_probability(prob: ArrayLike, level: float = 0.5) -> Floats | No
     Outside the image the map counts as 0, so that a head cut by the border has a closed outline along it.
     None if nothing lies above the level.
     """
-    array = np.nan_to_num(np.asarray(prob, dtype=np.float64), nan=0.0)
+    array = np.asarray(prob)
     if array.ndim != 2:
         raise ValueError(f"the map has shape {array.shape}; give (H, W)")
     found = _largest_region(array > level)
@@ -31,7 +31,8 @@ def outline_from_probability(prob: ArrayLike, level: float = 0.5) -> Floats | No
         return None
     region, (row, column) = found
     height, width = region.shape
-    around = np.pad(array, 1)[row : row + height + 2, column : column + width + 2]
+    around = np.pad(array, 1)[row : row + height + 2, column : column + width + 2].astype(float)
+    around[np.isnan(around)] = 0
     region = np.pad(region, 1)
     # No edge between neighbours joins two regions, so the others can go without moving this one's contour.
     around = np.where(region, np.where(around > level, around, 1.0), np.minimum(around, level))
@@ -48,8 +49,7 @@ def outline_from_mask(mask: ArrayLike) -> Floats | None:
     array = np.asarray(mask)
     if array.ndim != 2:
         raise ValueError(f"the mask has shape {array.shape}; give (H, W)")
-    array = array if array.dtype == bool else np.nan_to_num(np.asarray(array, dtype=np.float64), nan=0.0)
-    filled = array if array.dtype == bool else (array > 0) & (array > array.max(initial=0) / 2)
+    filled = array if array.dtype == bool else array > max(float(np.nanmax(array, initial=0)) / 2, 0)
     if not filled.any():
         return None
     rows, columns = np.nonzero(filled.any(axis=1))[0], np.nonzero(filled.any(axis=0))[0]

@@ -18,7 +18,7 @@ ellipses = st.builds(
     st.floats(0.45, 0.98),
     st.floats(-1.57, 1.57),
 )
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def angle_between(first: float, second: float) -> float:
@@ -300,7 +300,7 @@ def test_fit_is_quick():
     fit_ellipse(points)
     seconds = []
     for _ in range(10):
-        began = time.perf_counter()
+        began = time.process_time()
         fit_ellipse(points)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     assert min(seconds) < 0.02
