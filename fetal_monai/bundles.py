@@ -9,10 +9,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Bundle", "bundle_dir", "copy_bundle", "list_bundles", "shipped"]
+__all__ = ["Bundle", "UsageError", "bundle_dir", "copy_bundle", "list_bundles", "shipped"]
 
-WORKFLOWS = ("inference", "train", "evaluate", "multi_gpu_train")
+WORKFLOWS = ("inference", "train", "evaluate", "calibrate", "multi_gpu_train")
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "eval", "runs", ".*", "*.tmp*")
+
+
+class UsageError(ValueError):
+    """A request that makes no sense as it was put; exit code 2 of the command line."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def list_bundles(root: str | Path | None = None) -> list[Bundle]:
 def bundle_dir(name: str) -> Path:
     """The folder of a bundle, by its name or by the path of a bundle folder of one's own.
 
-    Raises ValueError if there is no such bundle, or if its folder has no inference configuration.
+    Raises UsageError if there is no such bundle, or if its folder has no inference configuration.
     """
     folder = Path(name)
     if folder.name == name:  # a bare name, no path
@@ -56,25 +60,25 @@ def bundle_dir(name: str) -> Path:
             folder = Path(name)
     if not folder.is_dir():
         names = ", ".join(bundle.name for bundle in list_bundles()) or "none is installed"
-        raise ValueError(
+        raise UsageError(
             f"there is no bundle {name!r}; the bundles are: {names}. A path to a bundle folder does too"
         )
     if not (folder / "configs").is_dir():
-        raise ValueError(f"{folder} is no bundle: it has no folder configs")
+        raise UsageError(f"{folder} is no bundle: it has no folder configs")
     return folder
 
 
 def copy_bundle(name: str, target: str | Path) -> Path:
     """Copy a bundle to change it: into `target` if that is a folder, else as `target`; returns the new folder.
 
-    What training and evaluation left (`runs`, `eval`) is not copied. Raises ValueError if the new folder exists.
+    What training and evaluation left (`runs`, `eval`) is not copied. Raises UsageError if the new folder exists.
     """
     source = bundle_dir(name).resolve()
     target = Path(target)
     if target.is_dir():
         target = target / source.name
     if target.exists():
-        raise ValueError(f"{target} is there already; name another folder, or remove it")
+        raise UsageError(f"{target} is there already; name another folder, or remove it")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".copy-", dir=target.parent) as temporary:
         os.replace(shutil.copytree(source, Path(temporary, source.name), ignore=NOT_COPIED), target)

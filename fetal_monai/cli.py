@@ -1,0 +1,161 @@
+"""The command `fetal-monai`: reads its arguments, and says what went wrong in one line.
+
+Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage, 3 some scans failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+
+import fetal_monai
+
+__all__ = ["main"]
+
+RUN_EPILOG = """\
+The same with MONAI: python -m monai.bundle run --config_file BUNDLE/configs/inference.yaml
+  --bundle_root BUNDLE --dataset_dir IN --output_dir OUT
+IN: PNG, JPEG, BMP, TIFF, DICOM, NIfTI, MHA, NRRD. Spacing comes from the file, from a CSV beside the images
+(filename, pixel size(mm)) or from --spacing-mm; it is never guessed.
+Exit codes: 0 all scans done, 1 none could be done, 2 wrong usage, 3 some failed (see run.json)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv`, those of the process by default, and return its exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    from fetal_monai import commands
+
+    try:
+        return int(getattr(commands, args.command)(args))
+    except commands.UsageError as error:
+        print(f"fetal-monai {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nfetal-monai: interrupted; what is finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if args.debug:
+            raise
+        print(f"fetal-monai {args.command}: {commands.explain(error)}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fetal-monai",
+        description="MONAI bundles that measure fetal ultrasound and MR, and brain tumour MR. For research use only.",
+    )
+    parser.add_argument("--version", action="version", version=f"fetal-monai {fetal_monai.__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error, and the log")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        parents=[common],
+        help="measure a folder of scans with a bundle",
+        epilog=RUN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("bundle", metavar="BUNDLE", help="its name (see list), or the path of a bundle folder")
+    run.add_argument("input", metavar="IN", help="a folder of scans, or one scan")
+    run.add_argument("--out", required=True, metavar="OUT", help="folder for masks, tables and report.html")
+    run.add_argument(
+        "--spacing-mm", type=_spacing, metavar="MM", help="mm per pixel of all scans, or ROW,COLUMN"
+    )
+    run.add_argument(
+        "--ga-weeks", type=_positive, metavar="W", help="gestational age of all scans, for centiles"
+    )
+    run.add_argument("--resume", action="store_true", help="do only what an earlier run into OUT left undone")
+    run.add_argument(
+        "--overlay-config",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="lay a further configuration of the bundle over it, such as segnet; may be repeated",
+    )
+    run.add_argument(
+        "--device", type=_device, metavar="D", help="cpu, cuda, cuda:1 or mps; the best by default"
+    )
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="override any value of the configuration, such as batch_size=4; may be repeated",
+    )
+    run.add_argument("--json", action="store_true", help="print the results as JSON")
+    run.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+
+    listing = commands.add_parser("list", parents=[common], help="list the bundles")
+    listing.add_argument("--json", action="store_true", help="print them as JSON")
+
+    copy = commands.add_parser("copy", parents=[common], help="copy a bundle, to change it")
+    copy.add_argument("bundle", metavar="BUNDLE")
+    copy.add_argument("directory", metavar="DIR", help="an existing folder to copy it into, or its new name")
+
+    measure = commands.add_parser(
+        "measure", parents=[common], help="measure a head in a mask, or in an outline that was drawn"
+    )
+    measure.add_argument("mask", metavar="MASK", help="PNG, JPEG, BMP, TIFF, DICOM, NIfTI, MHA or NRRD")
+    measure.add_argument(
+        "--spacing-mm",
+        type=_spacing,
+        metavar="MM",
+        help="mm per pixel, or ROW,COLUMN; default: what the file says",
+    )
+    measure.add_argument("--ga-weeks", type=_positive, metavar="W", help="gestational age, for centiles")
+    measure.add_argument("--json", action="store_true", help="print the measures as JSON")
+
+    report = commands.add_parser("report", parents=[common], help="make report.html of a finished run again")
+    report.add_argument("output", metavar="OUT", help="the output folder of the run")
+    report.add_argument("--title", help="heading of the page")
+
+    fetch = commands.add_parser(
+        "fetch", parents=[common], help="fetch a public dataset, or say how it is had"
+    )
+    fetch.add_argument("name", metavar="NAME", nargs="?", help="see --list")
+    fetch.add_argument("--out", metavar="DIR", help="where it shall lie; default: data/NAME")
+    fetch.add_argument("--list", action="store_true", help="list the datasets, their size and terms")
+    fetch.add_argument("--check", metavar="DIR", help="only check whether NAME is complete in DIR")
+    fetch.add_argument("--keep-archives", action="store_true", help="do not delete archives once unpacked")
+    fetch.add_argument("--json", action="store_true", help="with --list: print them as JSON")
+    fetch.add_argument("--quiet", action="store_true", help="no progress bar; only what is wrong")
+    return parser
+
+
+def _spacing(text: str) -> float | list[float]:
+    """One value, or rows and columns, in mm per pixel."""
+    values = [_positive(part) for part in text.split(",")]
+    if len(values) > 2:
+        raise argparse.ArgumentTypeError(f"one value or ROW,COLUMN in mm per pixel, not {text!r}")
+    return values[0] if len(values) == 1 else values
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0, with a decimal point, not {text!r}")
+    return value
+
+
+def _device(text: str) -> str:
+    kind, _, number = text.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise argparse.ArgumentTypeError(f"cpu, cuda, cuda:0 or mps, not {text!r}")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
