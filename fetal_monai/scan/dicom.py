@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import Picture, Region, ScanError, Spacing, check_size
+from fetal_monai.scan.picture import Picture, Region, ScanError, Spacing, check_size, is_of_the_system
 from fetal_monai.scan.source import has_dicom_magic
 from fetal_monai.scan.spacing import check_spacing
 
@@ -32,7 +32,7 @@ def count_frames(path: Path) -> int:
     header = _header(path, ["NumberOfFrames", "Rows"])
     try:
         return max(1, int(header.get("NumberOfFrames") or 1))
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever pydicom makes of such bytes
         raise ScanError("its number of frames is not a number; the header is damaged") from error
 
 
@@ -79,9 +79,9 @@ def _header(path: Path, tags: list[Any] | None = None) -> Dataset:
     try:
         header = dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
         has_image_size = "Rows" in header
-    except OSError:
-        raise
     except Exception as error:  # the parser raises whatever the damage leads to
+        if is_of_the_system(error):
+            raise
         raise ScanError(f"its DICOM header is damaged ({error}); copy it again from its source") from error
     if not has_image_size and not has_dicom_magic(path):
         raise ScanError(f"is not a DICOM file, although named {path.suffix}")
@@ -106,9 +106,9 @@ def _pixels(path: Path, header: Dataset, frame: int) -> NDArray[Any]:
             if pixels.dtype.itemsize > 1:  # some write 8-bit entries into 16-bit words
                 pixels = (pixels >> 8 if pixels.max() > 255 else pixels).astype(np.uint8)
             return pixels[..., :3]
-    except OSError:
-        raise
     except Exception as error:  # so do the decoders
+        if is_of_the_system(error):
+            raise
         raise ScanError(_decoding_problem(error)) from error
     if photometric == "MONOCHROME1":
         pixels = pixels.max() - pixels if pixels.dtype != np.uint8 else 255 - pixels

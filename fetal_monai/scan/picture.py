@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grid", "Picture", "Region", "ScanError", "Spacing", "check_size"]
+__all__ = ["Grid", "Picture", "Region", "ScanError", "Spacing", "check_size", "is_of_the_system"]
 
 Spacing = tuple[float, float]  # mm per pixel, (row, column)
 
@@ -81,3 +81,8 @@ def check_size(height: int, width: int) -> None:
         raise ScanError(
             f"is {width}x{height} pixels, over {MAX_MEGAPIXELS} megapixels; reduce it or cut out the scan"
         )
+
+
+def is_of_the_system(error: Exception) -> bool:
+    """Whether the file could not be opened or read at all; parsers raise OSError for damaged content too."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)

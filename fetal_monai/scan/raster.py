@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ORIENTATION", "read_raster", "turn_back", "turn_upright"]
 
-FORMATS = ("PNG", "JPEG", "BMP", "MPO", "TIFF")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 COMMON_FORMATS = FORMATS[:3]  # Pillow knows them without importing all its plugins
 ORIENTATION = 0x0112  # EXIF tag
 

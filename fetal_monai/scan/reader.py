@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import Grid, Picture, Region, ScanError, Spacing
+from fetal_monai.scan.picture import Grid, Picture, Region, ScanError, Spacing, is_of_the_system
 from fetal_monai.scan.pixels import colour_use, gray_from_rgb, scale_to_8_bit
 from fetal_monai.scan.source import ScanSource, kind_of
 from fetal_monai.scan.spacing import SpacingTable, check_spacing
@@ -70,7 +70,7 @@ def read_scan(
     except ScanError as error:
         raise ScanError(f"{_name(source)}: {error}") from error
     except OSError as error:
-        raise ScanError(f"{_name(source)}: cannot be opened ({error.strerror or error})") from error
+        raise ScanError(f"{_name(source)}: cannot be opened ({error.strerror})") from error
     except MemoryError as error:
         raise ScanError(f"{_name(source)}: does not fit into memory") from error
     row = spacing_table.row(source) if spacing_table is not None else None
@@ -89,17 +89,15 @@ def read_scan(
 def _read_whatever(source: ScanSource) -> Picture:
     try:
         return _read_picture(source)
-    except (ScanError, OSError, MemoryError):
-        raise
     except Exception as error:  # the parsers of the formats raise whatever the damage leads to
+        if isinstance(error, ScanError) or is_of_the_system(error):
+            raise
         raise ScanError(
             f"is damaged ({type(error).__name__}: {error}); copy it again from its source"
         ) from error
 
 
 def _read_picture(source: ScanSource) -> Picture:
-    if source.path.stat().st_size == 0:
-        raise ScanError("is empty (0 bytes); copy it again from its source")
     kind = kind_of(source.path)
     if kind == "dicom":
         from fetal_monai.scan.dicom import read_dicom

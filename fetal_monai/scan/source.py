@@ -106,19 +106,27 @@ def _sources(path: Path, filename: str) -> list[ScanSource]:
     parent, _, name = filename.rpartition("/")
     stem = f"{parent}/{_bare_name(name)}" if parent else _bare_name(name)
     source = ScanSource(path, filename, stem)
-    if kind_of(path) != "dicom":
-        return [source]
-    from fetal_monai.scan.dicom import count_frames
-
     try:
-        frames = count_frames(path)
+        if path.stat().st_size == 0:
+            raise ScanError("is empty (0 bytes); copy it again from its source")
+        frames = _count_frames(path)
     except ScanError as error:
         return [replace(source, error=f"{filename}: {error}")]
+    except OSError as error:
+        return [replace(source, error=f"{filename}: cannot be opened ({error.strerror})")]
     if frames > MAX_FRAMES:
         return [replace(source, error=f"{filename}: claims to hold {frames} frames; its header is damaged")]
     if frames == 1:
         return [source]
     return [replace(source, stem=f"{stem}_frame{frame + 1:04d}", frame=frame) for frame in range(frames)]
+
+
+def _count_frames(path: Path) -> int:
+    if kind_of(path) != "dicom":
+        return 1
+    from fetal_monai.scan.dicom import count_frames
+
+    return count_frames(path)
 
 
 def _unique_stems(sources: list[ScanSource]) -> list[ScanSource]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import Grid, Picture, ScanError, Spacing, check_size
+from fetal_monai.scan.picture import Grid, Picture, ScanError, Spacing, check_size, is_of_the_system
 from fetal_monai.scan.spacing import check_spacing
 
 __all__ = ["read_volume"]
@@ -39,9 +39,11 @@ def _read_nifti(path: Path) -> Picture:
         image: Any = nibabel.load(path)
         shape = tuple(int(size) for size in image.shape)
         column_axis, row_axis = _long_axes(shape)
-        stored = np.array(image.dataobj)
+        stored = np.asanyarray(image.dataobj)
+        with image.file_map["image"].get_prepare_fileobj("rb") as file:  # nibabel makes 1 of sizes that are 0
+            header_as_is = type(image.header).from_fileobj(file, check=False)
     except (ImageFileError, OSError, ValueError, EOFError, zlib.error) as error:
-        if isinstance(error, (ScanError, PermissionError)):
+        if isinstance(error, ScanError) or is_of_the_system(error):
             raise
         raise ScanError(
             f"is damaged or truncated ({_one_line(error)}); copy it again from its source"
@@ -52,9 +54,9 @@ def _read_nifti(path: Path) -> Picture:
     header, affine = image.header, np.asarray(image.affine, float)
     grid = Grid(shape, affine, header)
     has_affine = bool(header["sform_code"]) or bool(header["qform_code"])
-    sizes = (
-        np.linalg.norm(affine[:3, :3], axis=0) if has_affine else np.abs(header["pixdim"][1:4].astype(float))
-    )
+    sizes = np.abs(header_as_is["pixdim"][1:4].astype(float))
+    if header["sform_code"]:
+        sizes = np.linalg.norm(affine[:3, :3], axis=0)
     unit_mm = UNIT_MM.get(header.get_xyzt_units()[0], 1.0)
     spacing = float(sizes[row_axis]), float(sizes[column_axis])
     if not has_affine and (0.0 in spacing or spacing == (1.0, 1.0)):
