@@ -123,8 +123,8 @@ def test_masks_have_the_area_of_the_ellipse(row, column, major, flatness, angle)
     assert soft.dtype == np.float32
     assert soft.min() >= 0 and soft.max() <= 1
     assert soft.sum() == pytest.approx(ellipse.area, rel=4e-3)
-    assert ellipse.mask((100, 100)).sum() == pytest.approx(ellipse.area, rel=0.03)
-    assert ellipse.mask((100, 100), supersample=3).sum() == pytest.approx(ellipse.area, rel=0.03)
+    assert ellipse.mask((100, 100)).sum() == pytest.approx(ellipse.area, rel=0.05)
+    assert ellipse.mask((100, 100), supersample=3).sum() == pytest.approx(ellipse.area, rel=0.05)
     assert np.abs(soft - ellipse.mask((100, 100))).max() <= 0.5 + 1e-6
 
 
