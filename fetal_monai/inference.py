@@ -1,0 +1,148 @@
+"""The engine room: how a network is run, and the stream of scans into it and of results out of it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+from monai.inferers import Inferer
+from torch.utils.data import IterableDataset
+
+from fetal_monai.settings import as_bool
+
+if TYPE_CHECKING:
+    from fetal_monai.run import ScanRun
+
+__all__ = ["AutocastInferer", "ScanStream", "ScanWriter"]
+
+Item = dict[str, Any]
+
+
+class AutocastInferer(Inferer):
+    """Run the whole input through the network, in bfloat16 where ``amp`` says so; logits come back as float32.
+
+    bfloat16 needs no gradient scaling, so the same inferer trains on CPUs and GPUs. With ``flips`` (axes of the
+    picture, 0 rows and 1 columns) the logits are averaged with those of the mirrored pictures.
+    """
+
+    def __init__(self, amp: bool | str = True, flips: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.amp, self.flips = as_bool(amp, "amp"), tuple(flips)
+
+    def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.amp):
+            logits = network(inputs, *args, **kwargs).float()
+            for axis in self.flips:
+                mirrored = network(inputs.flip(axis + 2), *args, **kwargs).float()
+                logits = logits + mirrored.flip(axis + 2)
+        return logits / (1 + len(self.flips))
+
+
+class ScanStream(IterableDataset):
+    """The scans of a run as batches for the network; what can't be read is told to the run and passed over.
+
+    ``data`` are items with ``image`` (a ``ScanSource``); ``transform`` turns one into a dict with ``image`` as a tensor
+    (C, H, W). Neighbours of one shape are stacked up to ``batch_size``; everything else becomes a list. Give it to a
+    ``DataLoader`` with ``batch_size=None``.
+    """
+
+    def __init__(
+        self, data: Sequence[Item], transform: Callable[[Item], Item], run: ScanRun, batch_size: int = 1
+    ) -> None:
+        self.data, self.transform, self.run, self.batch_size = data, transform, run, batch_size
+
+    def __iter__(self) -> Iterator[Item]:
+        batch: list[Item] = []
+        for data in self.data:
+            start = time.perf_counter()
+            try:
+                item = self.transform(data)
+            except Exception as error:
+                self.run.failed(data["image"], error)
+                continue
+            item["seconds"] = {"read": time.perf_counter() - start}
+            if batch and (len(batch) == self.batch_size or batch[0]["image"].shape != item["image"].shape):
+                yield self._stack(batch)
+                batch = []
+            batch.append(item)
+        if batch:
+            yield self._stack(batch)
+
+    @staticmethod
+    def _stack(batch: list[Item]) -> Item:
+        columns = {name: [item[name] for item in batch] for name in batch[0]}
+        return {**columns, "image": torch.stack(columns["image"])}
+
+
+class ScanWriter:
+    """Handler that turns predictions into results in the background, while the network goes on.
+
+    Attach it to an evaluator that does not decollate. Each item of a batch, with its ``pred`` on the CPU, goes through
+    ``transform``, which measures and writes and leaves a ``record``; whatever fails there is told to the run and stops
+    no other scan. At the end, also where an error ends the run, its tables and report are written.
+    """
+
+    def __init__(self, run: ScanRun, transform: Callable[[Item], Item], ahead: int = 8) -> None:
+        self.run, self.transform = run, transform
+        self.waiting: queue.Queue[Item | None] = queue.Queue(maxsize=ahead)
+        self.is_running = False
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self.started)
+        engine.add_event_handler(Events.ITERATION_STARTED, self.iteration_started)
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self.forward_completed)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration_completed)
+        engine.add_event_handler(Events.COMPLETED, self.completed)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
+
+    def started(self, engine: Engine) -> None:
+        self.is_running = True
+        self.thread = threading.Thread(target=self._work, name="scan-writer", daemon=True)
+        self.thread.start()
+
+    def iteration_started(self, engine: Engine) -> None:
+        self.clock = time.perf_counter()
+
+    def forward_completed(self, engine: Engine) -> None:
+        self.network_seconds = time.perf_counter() - self.clock
+
+    def iteration_completed(self, engine: Engine) -> None:
+        batch = {name: value for name, value in engine.state.batch.items() if name != "image"}
+        predictions = engine.state.output["pred"].cpu()
+        for index, prediction in enumerate(predictions):
+            item = {name: column[index] for name, column in batch.items()} | {"pred": prediction}
+            item["seconds"] = item["seconds"] | {"network": self.network_seconds / len(predictions)}
+            self.waiting.put(item)
+
+    def completed(self, engine: Engine) -> None:
+        self._finish(None)
+
+    def exception_raised(self, engine: Engine, error: BaseException) -> None:
+        try:
+            self._finish(error)
+        finally:
+            raise error
+
+    def _finish(self, error: BaseException | None) -> None:
+        if not self.is_running:  # the engine tells of an error a second time when it is raised again
+            return
+        self.is_running = False
+        self.waiting.put(None)
+        self.thread.join()
+        self.run.finish(error)
+
+    def _work(self) -> None:
+        while (item := self.waiting.get()) is not None:
+            start = time.perf_counter()
+            try:
+                record = self.transform(item)["record"]
+                record.seconds = item["seconds"] | {"output": time.perf_counter() - start}
+                self.run.done(item["scan"].source, record)
+            except Exception as error:
+                self.run.failed(item["scan"].source, error)

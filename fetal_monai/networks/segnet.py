@@ -1,0 +1,73 @@
+"""SegNet: an encoder-decoder that unpools with the indices its encoder pooled at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+__all__ = ["SegNet"]
+
+
+def _convolutions(channels: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise(channels):
+        layers += [
+            nn.Conv2d(before, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class SegNet(nn.Module):
+    """SegNet with max-unpooling by pooled indices (Badrinarayanan 2017, doi 10.1109/TPAMI.2016.2644615).
+
+    Args:
+        in_channels: channels of the input (N, C, H, W); H and W must be multiples of 2 ** len(channels).
+        out_channels: channels of the output logits (N, out_channels, H, W).
+        channels: width of each stage; the published network has (64, 128, 256, 512, 512).
+        convolutions: 3x3 convolutions of each stage; the published network has (2, 2, 3, 3, 3).
+
+    Raises:
+        ValueError: when the stages do not match, or an input's side is no multiple of 2 ** len(channels).
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        channels: Sequence[int] = (64, 128, 256, 512, 512),
+        convolutions: Sequence[int] = (2, 2, 3, 3, 3),
+    ) -> None:
+        super().__init__()
+        if len(channels) != len(convolutions):
+            raise ValueError(
+                f"channels and convolutions must be equally long, got {channels} and {convolutions}"
+            )
+        self.divisor = 2 ** len(channels)
+        before = [in_channels, *channels[:-1]]
+        stages = list(zip(before, channels, convolutions, strict=True))
+        self.encoder = nn.ModuleList(_convolutions([b, *[c] * n]) for b, c, n in stages)
+        after = [channels[0], *channels[:-1]]
+        decoder = list(zip(after, channels, convolutions, strict=True))[::-1]
+        self.decoder = nn.ModuleList(_convolutions([*[c] * n, a]) for a, c, n in decoder)
+        self.head = nn.Conv2d(channels[0], out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[-2:]
+        if height % self.divisor or width % self.divisor:
+            raise ValueError(f"SegNet needs sides that are multiples of {self.divisor}, got {height}x{width}")
+        pooled: list[tuple[torch.Tensor, torch.Size]] = []
+        for stage in self.encoder:
+            x = stage(x)
+            shape = x.shape
+            x, indices = F.max_pool2d(x, 2, return_indices=True)
+            pooled.append((indices, shape))
+        for stage in self.decoder:
+            indices, shape = pooled.pop()
+            x = stage(F.max_unpool2d(x, indices, [2, 2], output_size=shape[-2:]))
+        return self.head(x)

@@ -1,0 +1,239 @@
+"""One run over a folder of scans: what is to do, what became of each scan, and what is left behind at the end."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fetal_monai.record import Journal, Record, file_key, write_measurements, write_run
+from fetal_monai.settings import as_bool, as_optional
+
+if TYPE_CHECKING:
+    from fetal_monai.scan import Scan, ScanSource
+
+__all__ = ["ScanRun", "file_sha256"]
+
+
+class ScanRun:
+    """Finds the scans of ``dataset_dir``, keeps a record of each and writes tables and report to ``output_dir``.
+
+    Args:
+        dataset_dir: a folder of scans, or one.
+        output_dir: made if missing; must be writable.
+        bundle_root: the bundle, whose name and version go into ``run.json``.
+        weights: file whose SHA-256 goes into ``run.json``.
+        columns: the promised columns of ``measurements.csv``, in order.
+        title: heading of the report.
+        spacing_mm: mm per pixel for all scans: a number, row and column, or "row,column"; None to take it from files
+            or a CSV.
+        ga_weeks: gestational age for all scans where the CSV gives none, in weeks.
+        resume: keep results of an earlier run with the same weights and settings.
+        progress: show a progress bar.
+        settings: whatever else changes the numbers; a resumed run must have the same.
+        only: paths of the scans to take from ``dataset_dir``; None for all.
+
+    Raises:
+        ScanError: there is no scan at all, or the spacing makes no sense.
+        ValueError: ``output_dir`` can't be written to, or an argument is not of its kind.
+    """
+
+    def __init__(
+        self,
+        dataset_dir: str,
+        output_dir: str,
+        bundle_root: str,
+        weights: str,
+        columns: Sequence[str],
+        title: str,
+        spacing_mm: float | str | Sequence[float] | None = None,
+        ga_weeks: float | None = None,
+        resume: bool | str = False,
+        progress: bool | str = False,
+        settings: Mapping[str, Any] | None = None,
+        only: Sequence[str] | None = None,
+    ) -> None:
+        from fetal_monai.scan import ScanError, find_scans, read_spacing_csv
+
+        self.clock = time.perf_counter()
+        self.input, self.output_dir = Path(dataset_dir), Path(output_dir)
+        self.columns, self.title, self.progress = list(columns), title, as_bool(progress, "progress")
+        self.ga_weeks = None if as_optional(ga_weeks) is None else _number(ga_weeks, "ga_weeks")
+        self.spacing_mm = _spacing(spacing_mm)
+        self.sources, self.skipped = find_scans(self.input)
+        self.table = read_spacing_csv(self.input if self.input.is_dir() else self.input.parent)
+        filenames = [source.filename for source in self.sources]
+        self.unmatched = self.table.unmatched(filenames) if self.input.is_dir() else []
+        if only is not None:
+            wanted = {Path(path).resolve() for path in only}
+            self.sources = [source for source in self.sources if source.path.resolve() in wanted]
+            if not self.sources:
+                raise ScanError(f"{self.input}: holds none of the {len(wanted)} scans that are asked for")
+        self._check_writable()
+        metadata = json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text(encoding="utf-8"))
+        self.info: dict[str, Any] = {
+            "bundle": Path(bundle_root).resolve().name,
+            "bundle_version": metadata["version"],
+            "weights": Path(weights).name,
+            "weights_sha256": file_sha256(weights),
+            "versions": _versions(),
+            "input": str(self.input),
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "command": " ".join(sys.argv),
+            "settings": {"spacing_mm": self.spacing_mm, "ga_weeks": self.ga_weeks, **(settings or {})},
+        }
+        parts = [self.info[name] for name in ("bundle_version", "weights_sha256", "settings")]
+        key = hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
+        self.journal = Journal(self.output_dir, key)
+        self.records: dict[str, Record] = {}
+        self.failures: list[Record] = []
+        self.lock = threading.Lock()
+        self.bar: Any = None
+        self.resumed = 0
+        for source in self.sources if as_bool(resume, "resume") else ():
+            if not source.error and (record := self.journal.load(source.stem, self._input_key(source))):
+                self.records[source.stem] = record
+                self.resumed += 1
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """What is still to do: a dict with ``image`` (its ``ScanSource``) for each scan."""
+        return [{"image": source} for source in self.sources if source.stem not in self.records]
+
+    def read(self, source: ScanSource) -> Scan:
+        """The scan with its spacing from argument, file or CSV; raises ``ScanError``."""
+        from dataclasses import replace
+
+        from fetal_monai.scan import read_scan
+
+        scan = read_scan(source, spacing_mm=self.spacing_mm, spacing_table=self.table)
+        if self.ga_weeks is not None and scan.ga_weeks != scan.ga_weeks:
+            scan = replace(scan, ga_weeks=self.ga_weeks)
+        return scan
+
+    def done(self, source: ScanSource, record: Record) -> None:
+        """Keep the record of a scan whose outputs are written."""
+        self.journal.save(record, self._input_key(source))
+        with self.lock:
+            self.records[source.stem] = record
+        self._advance()
+
+    def failed(self, source: ScanSource, error: Exception) -> None:
+        """Note why a scan gives no result."""
+        reason = _reason(error, source.filename)
+        record = Record(source.filename, source.stem, source.frame, status="failed", reason=reason)
+        with self.lock:
+            self.failures.append(record)
+        self._advance()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Write ``measurements.csv``, ``measurements.json``, ``run.json`` and ``report.html``.
+
+        ``error`` is what ended the run before its time. A scan of which nothing was heard counts as failed.
+        """
+        from fetal_monai.report.page import write_report
+
+        told = {(record.filename, record.frame) for record in [*self.records.values(), *self.failures]}
+        cause = "see the messages above" if error is None else _reason(error)
+        for source in self.sources:
+            if (source.filename, source.frame) not in told:
+                self.failed(source, ValueError(f"the run ended before this scan was done: {cause}"))
+        if self.bar is not None:
+            self.bar.close()
+        order = {(source.filename, source.frame): place for place, source in enumerate(self.sources)}
+        everything = [*self.records.values(), *self.failures]
+        records = sorted(everything, key=lambda record: order[record.filename, record.frame])
+        stages: dict[str, float] = {}
+        for record in records:
+            for stage, seconds in record.seconds.items():
+                stages[stage] = stages.get(stage, 0.0) + seconds
+        info = self.info | {"resumed": self.resumed, "seconds": stages}
+        info["seconds"]["total"] = time.perf_counter() - self.clock
+        if self.unmatched:
+            info["warnings"] = [f"the CSV names {name}, which is not there" for name in self.unmatched]
+        write_measurements(self.output_dir, records, self.columns)
+        write_run(self.output_dir, info, records, self.skipped)
+        write_report(self.output_dir, records, info, title=self.title)
+
+    def _input_key(self, source: ScanSource) -> str:
+        """Changes with the file and with what a CSV says of it."""
+        return f"{file_key(source.path)} {self.table.row(source)}"
+
+    def _advance(self) -> None:
+        if not self.progress:
+            return
+        with self.lock:
+            if self.bar is None:
+                from tqdm import tqdm
+
+                self.bar = tqdm(total=len(self.sources), initial=self.resumed, unit="scan", file=sys.stderr)
+            self.bar.update()
+
+    def _check_writable(self) -> None:
+        probe = self.output_dir / f".fetal_monai_{os.getpid()}"
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"0")
+            probe.unlink()
+        except OSError as error:
+            raise ValueError(
+                f"{self.output_dir}: can't write results there ({error.strerror}); choose another --output_dir"
+            ) from error
+
+
+def _reason(error: BaseException, filename: str = "") -> str:
+    """What went wrong, without MONAI's 'applying transform …' around it, naming the file."""
+    while error.__cause__ is not None and str(error).startswith("applying transform"):
+        error = error.__cause__
+    text = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, ValueError | OSError):
+        text = f"{type(error).__name__}: {text}"
+    return text if Path(filename).name in text else f"{filename}: {text}"
+
+
+def file_sha256(path: str | Path | None) -> str:
+    """SHA-256 of a file in hex; empty where there is none."""
+    if as_optional(path) is None or not Path(str(path)).is_file():
+        return ""
+    digest = hashlib.sha256()
+    with open(str(path), "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _spacing(value: Any) -> tuple[float, float] | None:
+    """(row, column) mm per pixel of a number, a pair, or a text of either; None of none."""
+    from fetal_monai.scan import check_spacing
+
+    if as_optional(value) is None:
+        return None
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
+    numbers = [_number(part, "spacing_mm") for part in parts]
+    return check_spacing(numbers * 2 if len(numbers) == 1 else numbers, "spacing_mm")
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}; give a number, such as 0.12") from None
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    import fetal_monai
+
+    names = ("torch", "monai", "numpy", "scipy", "scikit-image", "pillow", "pydicom", "nibabel", "SimpleITK")
+    return {"fetal_monai": fetal_monai.__version__, "python": platform.python_version()} | {
+        n: version(n) for n in names
+    }

@@ -1,0 +1,1 @@
+"""Images and artefacts made from shapes, with known truth."""

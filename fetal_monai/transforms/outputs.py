@@ -1,0 +1,98 @@
+"""From the network's answer back to the scan: measures, masks and pictures, as MONAI transforms that walk keys.
+
+An item holds ``pred`` (probability on the network's grid), ``scan`` and ``grid``; the transforms add ``record`` and
+write the files that it lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.transforms import Transform
+
+from fetal_monai.record import Record
+
+__all__ = ["MeasureHeadd", "SaveMaskd", "SaveOverlayd", "head_output"]
+
+Item = dict[Hashable, Any]
+
+
+class MeasureHeadd(Transform):
+    """Find the head in ``pred`` and measure it: adds ``record``, ``head_mask`` (H, W) and ``head`` in input pixels.
+
+    ``calibration`` is the file of the HC interval; without it there is no interval.
+    """
+
+    def __init__(self, calibration: str | None = None) -> None:
+        from fetal_monai.measure.interval import Calibration
+
+        self.calibration = None if calibration is None else Calibration.load(calibration)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        from fetal_monai.measure.head import measure_head
+
+        out = dict(data)
+        scan, grid = out["scan"], out["grid"]
+        probability = grid.crop(np.asarray(out["pred"][0], dtype=np.float32))
+        found = measure_head(
+            probability, scan.image, grid.scale, scan.spacing_at, scan.ga_weeks, calibration=self.calibration
+        )
+        source = scan.source
+        out["record"] = Record(
+            source.filename,
+            source.stem,
+            source.frame,
+            measures={**found.measures},
+            flags=[*scan.flags, *found.flags],
+            spacing_mm=found.spacing_mm,
+            spacing_source=found.spacing_source,
+            extra=found.extra,
+        )
+        out["head"] = found
+        return out
+
+
+class SaveMaskd(Transform):
+    """Write ``head.mask`` as ``<stem>_seg`` on the scan's own grid."""
+
+    def __init__(self, output_dir: str) -> None:
+        self.output_dir = output_dir
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        from fetal_monai.scan import write_mask
+
+        out = dict(data)
+        path = write_mask(out["head"].mask.astype(np.uint8), out["scan"], self.output_dir)
+        out["record"].outputs.append(path.relative_to(self.output_dir).as_posix())
+        return out
+
+
+class SaveOverlayd(Transform):
+    """Write ``<stem>_overlay.png`` with outline, ellipse and axes, and put its thumbnail into the record."""
+
+    def __init__(self, output_dir: str) -> None:
+        self.output_dir = output_dir
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        from fetal_monai.report import overlay
+
+        out = dict(data)
+        record, head = out["record"], out["head"]
+        image, drawn = out["scan"].image, {"outline": head.outline, "ellipse": head.ellipse}
+        drawn |= {"flags": record.all_flags, "spacing_mm": record.spacing_mm}
+        picture = overlay.draw_overlay(
+            image, axis_labels=overlay.axis_labels(record), caption=overlay.head_caption(record), **drawn
+        )
+        name = f"{record.stem}_overlay.png"
+        overlay.save_overlay(Path(self.output_dir) / name, picture)
+        record.thumbnail = overlay.thumbnail(image, **drawn)
+        record.outputs.append(name)
+        return out
+
+
+def head_output(output_dir: str, calibration: str | None = None) -> list[Callable[[Item], Item]]:
+    """What becomes of a probability map of the head: measures, mask and overlay."""
+    return [MeasureHeadd(calibration), SaveMaskd(output_dir), SaveOverlayd(output_dir)]
