@@ -12,14 +12,14 @@ from torch.nn import functional as F
 __all__ = ["SegNet"]
 
 
-def _convolutions(channels: Sequence[int]) -> nn.Sequential:
+NORMS = {"batch": nn.BatchNorm2d, "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True)}
+
+
+def _convolutions(channels: Sequence[int], norm: str) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in pairwise(channels):
-        layers += [
-            nn.Conv2d(before, after, 3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(inplace=True),
-        ]
+    for before, after in zip(channels[:-1], channels[1:], strict=True):
+        convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        layers += [convolution, NORMS[norm](after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
@@ -31,9 +31,10 @@ class SegNet(nn.Module):
         out_channels: channels of the output logits (N, out_channels, H, W).
         channels: width of each stage; the published network has (64, 128, 256, 512, 512).
         convolutions: 3x3 convolutions of each stage; the published network has (2, 2, 3, 3, 3).
+        norm: ``batch`` as published, or ``instance``, which does not depend on what else is in the batch.
 
     Raises:
-        ValueError: when the stages do not match, or an input's side is no multiple of 2 ** len(channels).
+        ValueError: when the stages do not match, the norm is unknown, or an input's side is no multiple of 2 ** len(channels).
     """
 
     def __init__(
@@ -42,19 +43,22 @@ class SegNet(nn.Module):
         out_channels: int = 1,
         channels: Sequence[int] = (64, 128, 256, 512, 512),
         convolutions: Sequence[int] = (2, 2, 3, 3, 3),
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         if len(channels) != len(convolutions):
             raise ValueError(
                 f"channels and convolutions must be equally long, got {channels} and {convolutions}"
             )
+        if norm not in NORMS:
+            raise ValueError(f"norm is {norm!r}; give one of {', '.join(NORMS)}")
         self.divisor = 2 ** len(channels)
         before = [in_channels, *channels[:-1]]
         stages = list(zip(before, channels, convolutions, strict=True))
-        self.encoder = nn.ModuleList(_convolutions([b, *[c] * n]) for b, c, n in stages)
+        self.encoder = nn.ModuleList(_convolutions([b, *[c] * n], norm) for b, c, n in stages)
         after = [channels[0], *channels[:-1]]
         decoder = list(zip(after, channels, convolutions, strict=True))[::-1]
-        self.decoder = nn.ModuleList(_convolutions([*[c] * n, a]) for a, c, n in decoder)
+        self.decoder = nn.ModuleList(_convolutions([*[c] * n, a], norm) for a, c, n in decoder)
         self.head = nn.Conv2d(channels[0], out_channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

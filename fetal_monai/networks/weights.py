@@ -13,7 +13,7 @@ __all__ = ["load_weights"]
 def load_weights(path: str | Path, network: nn.Module) -> nn.Module:
     """Load a plain state dict strictly into the network and return it.
 
-    Raises ``ValueError`` that names the file when it is missing, damaged or of another network.
+    Raises ``ValueError`` that names the file when it is missing, damaged, of another network or not finite.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -31,4 +31,6 @@ def load_weights(path: str | Path, network: nn.Module) -> nn.Module:
         raise ValueError(
             f"{path}: weights of another network than the configuration's ({str(error)[:200]})"
         ) from error
+    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+        raise ValueError(f"{path}: holds weights that are not finite; fetch or train it again")
     return network
