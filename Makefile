@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "$(PYTHON) cannot make a virtual environment, its modules venv or ensurepip are missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing fetal_monai and what it needs into $(VENV); the first time takes minutes"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 clean:

@@ -140,9 +140,10 @@ class ScanWriter:
     def _work(self) -> None:
         while (item := self.waiting.get()) is not None:
             start = time.perf_counter()
+            item["outputs"] = []  # becomes the record's, and is known here where no record comes back
             try:
                 record = self.transform(item)["record"]
                 record.seconds = item["seconds"] | {"output": time.perf_counter() - start}
                 self.run.done(item["scan"].source, record)
             except Exception as error:
-                self.run.failed(item["scan"].source, error)
+                self.run.failed(item["scan"].source, error, item["outputs"])

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,14 @@ class Journal:
             return None
         return record if all((self.out_dir / name).is_file() for name in record.outputs) else None
 
+    def discard(self, stem: str, outputs: Iterable[str] = ()) -> None:
+        """Remove the record of an earlier run, whatever its keys, its outputs and these, as far as that can be done."""
+        record = _record_of(_read_json(self._path(stem)))
+        known = record.outputs if record is not None and record.stem == stem else []
+        for path in (self._path(stem), *(self.out_dir / name for name in (*known, *outputs))):
+            with suppress(OSError):
+                path.unlink()
+
     def _path(self, stem: str) -> Path:
         return self.out_dir / JOURNAL_FOLDER / _journal_name(stem)
 
@@ -181,18 +190,8 @@ def write_run(
 ) -> None:
     """Write `run.json`: `info`, what became of every input, the files passed over, and counts."""
     failed = sum(record.failed for record in records)
-    inputs = [
-        {
-            "filename": record.filename,
-            "stem": record.stem,
-            "frame": record.frame_number,
-            "status": record.status,
-            "reason": record.reason,
-            "outputs": record.outputs,
-            "seconds": record.seconds,
-        }
-        for record in records
-    ]
+    told = ("filename", "stem", "frame", "status", "reason", "outputs", "seconds")
+    inputs = [{n: getattr(record, n) for n in told} | {"frame": record.frame_number} for record in records]
     counts = {"ok": len(records) - failed, "failed": failed, "skipped": len(skipped)}
     content = {**info, "counts": counts, "inputs": inputs, "skipped": list(skipped)}
     atomic_write(Path(out_dir) / "run.json", _dumps(_plain(content)))

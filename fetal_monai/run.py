@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from fetal_monai.scan import Scan, ScanSource
 
 __all__ = ["ScanRun", "file_sha256"]
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ScanRun:
@@ -126,8 +129,12 @@ class ScanRun:
             self.records[source.stem] = record
         self._advance()
 
-    def failed(self, source: ScanSource, error: Exception) -> None:
-        """Note why a scan gives no result."""
+    def failed(self, source: ScanSource, error: Exception, outputs: Iterable[str] = ()) -> None:
+        """Note why a scan gives no result; its ``outputs`` so far, and those of an earlier run, are removed."""
+        self.journal.discard(source.stem, outputs)
+        self._note(source, error)
+
+    def _note(self, source: ScanSource, error: Exception) -> None:
         reason = _reason(error, source.filename)
         record = Record(source.filename, source.stem, source.frame, status="failed", reason=reason)
         with self.lock:
@@ -145,7 +152,7 @@ class ScanRun:
         cause = "see the messages above" if error is None else _reason(error)
         for source in self.sources:
             if (source.filename, source.frame) not in told:
-                self.failed(source, ValueError(f"the run ended before this scan was done: {cause}"))
+                self._note(source, ValueError(f"the run ended before this scan was done: {cause}"))
         if self.bar is not None:
             self.bar.close()
         order = {(source.filename, source.frame): place for place, source in enumerate(self.sources)}
@@ -194,6 +201,8 @@ def _reason(error: BaseException, filename: str = "") -> str:
     while error.__cause__ is not None and str(error).startswith("applying transform"):
         error = error.__cause__
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        text = f"{filename}: {error.strerror}; make room, and run again with --resume true"
     if not isinstance(error, ValueError | OSError):
         text = f"{type(error).__name__}: {text}"
     return text if Path(filename).name in text else f"{filename}: {text}"

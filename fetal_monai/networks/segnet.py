@@ -17,7 +17,7 @@ NORMS = {"batch": nn.BatchNorm2d, "instance": lambda channels: nn.InstanceNorm2d
 
 def _convolutions(channels: Sequence[int], norm: str) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(channels[:-1], channels[1:], strict=True):
+    for before, after in pairwise(channels):
         convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
         layers += [convolution, NORMS[norm](after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
@@ -34,7 +34,8 @@ class SegNet(nn.Module):
         norm: ``batch`` as published, or ``instance``, which does not depend on what else is in the batch.
 
     Raises:
-        ValueError: when the stages do not match, the norm is unknown, or an input's side is no multiple of 2 ** len(channels).
+        ValueError: the stages do not match, the norm is unknown, or an input's side is no multiple of
+            2 ** len(channels).
     """
 
     def __init__(

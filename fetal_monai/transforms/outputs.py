@@ -1,7 +1,7 @@
 """From the network's answer back to the scan: measures, masks and pictures, as MONAI transforms that walk keys.
 
-An item holds ``pred`` (probability on the network's grid), ``scan`` and ``grid``; the transforms add ``record`` and
-write the files that it lists.
+An item holds ``pred`` (probability on the network's grid), ``scan`` and ``grid``, and a list ``outputs`` for the names
+of files; the transforms add ``record`` and write the files that it lists.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class MeasureHeadd(Transform):
             flags=[*scan.flags, *found.flags],
             spacing_mm=found.spacing_mm,
             spacing_source=found.spacing_source,
+            outputs=out.get("outputs", []),
             extra=found.extra,
         )
         out["head"] = found
