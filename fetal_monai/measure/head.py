@@ -129,6 +129,7 @@ def measure_head(
             measures["hc_centile"] = centile("hc_mm", found["hc_mm"], ga_weeks)
     cut_fraction = max(float(outside.mean()), float(outline.on_border.mean()))
     flags += head_flags(fit, in_mm=spacing_mm is not None, cut_fraction=cut_fraction)
+    flags += ["several_regions"] if _has_second_region(probability) else []
     extra = {
         "difficulty": difficulty,
         "inlier_fraction": fit.inlier_fraction,
@@ -139,6 +140,7 @@ def measure_head(
     return HeadMeasurement(mask, measures, flags, spacing_mm, source, points, ellipse, extra)
 
 
+SECOND_REGION = 0.2  # of the largest region's area, from which another one may be a head too
 LOW_CONTRAST = 30.0  # gray values of 255 between the darkest and the brightest hundredth
 
 
@@ -147,3 +149,10 @@ def _is_low_contrast(image: NDArray) -> bool:
         image[:: max(1, image.shape[0] // 200), :: max(1, image.shape[1] // 200)], (1, 99)
     )
     return bool(high - low < LOW_CONTRAST)
+
+
+def _has_second_region(probability: NDArray[np.float32]) -> bool:
+    from scipy import ndimage
+
+    sizes = np.sort(np.bincount(ndimage.label(probability > 0.5)[0].ravel())[1:])
+    return len(sizes) > 1 and bool(sizes[-2] > SECOND_REGION * sizes[-1])

@@ -59,6 +59,11 @@ FLAGS = {
         "Part of the head lies outside the picture or the ultrasound sector; the ellipse was completed there.",
         "Check the completed part; a picture that shows the whole head is better.",
     ),
+    "several_regions": Flag(
+        "several regions",
+        "More than one region looks like a head; the largest was measured.",
+        "Twins, or tissue taken for a head: check that the outline is round the head that is meant.",
+    ),
     "low_contrast": Flag(
         "low contrast",
         "The skull stands out little from what is around it, so the outline is less sure.",
