@@ -14,7 +14,6 @@ demo: $(STAMP)
 	@$(BIN)/fetal-monai run fetal_head_ultrasound_segmentation data/samples/hc18 --out $(OUT)
 	@echo
 	@echo "The report: $(CURDIR)/$(OUT)/report.html"
-	@echo "The numbers: $(OUT)/measurements.csv"
 
 # All four run even if one fails; pytest comes last.
 test: $(STAMP)
