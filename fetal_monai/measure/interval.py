@@ -79,6 +79,8 @@ class Calibration:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
             known = {field.name for field in fields(cls)}
             return cls(**{name: value for name, value in values.items() if name in known})
+        except FileNotFoundError:
+            raise ValueError(f"{path}: no such calibration; calibrate first, or do without: null") from None
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no calibration: {error}") from error
 
