@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,7 @@ def run_inference(
 
 
 def _monai_run(config_files: Sequence[str], values: Mapping[str, Any], verbose: bool) -> None:
-    collects = gc.isenabled()
-    gc.disable()  # importing makes many objects and no garbage; a tenth faster
-    try:
-        from monai.bundle import run
-    finally:
-        if collects:
-            gc.enable()
+    run = _import_run()
     if not verbose:
         for name in (
             "ignite",
@@ -77,6 +71,25 @@ def _monai_run(config_files: Sequence[str], values: Mapping[str, Any], verbose: 
         ):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     run(config_file=list(config_files), logging_file=None if verbose else False, **values)
+
+
+def _import_run() -> Callable[..., None]:
+    """MONAI's `run`, imported without looking for garbage.
+
+    Importing makes a million objects that stay. Not searching them, now and when the process ends, saves a third of the
+    time that one scan takes from a cold start.
+    """
+    if "monai" in sys.modules or not gc.isenabled():
+        from monai.bundle import run
+
+        return run
+    gc.disable()
+    try:
+        from monai.bundle import run
+    finally:
+        gc.freeze()
+        gc.enable()
+    return run
 
 
 def _config(folder: Path, name: str) -> Path:
