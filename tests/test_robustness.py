@@ -11,7 +11,8 @@ from PIL import Image
 
 pytestmark = pytest.mark.filterwarnings(MONAI_WARNS_OF_CONFIGS)
 
-LARGEST_CHANGE = 0.06
+LARGEST_CHANGE = 0.05  # of the head circumference, where the network sees the head in another position
+LARGEST_CHANGE_IN_PLACE = 0.015  # where only size, gain or margin of the picture differ
 SPACING_MM = {"371_HC.png": 0.132815947658, "712_HC.png": 0.177544121231, "799_HC.png": 0.279483795166}
 SIZES = [(200, 150), (640, 480), (3000, 2000)]  # columns and rows; the pixels become uneven
 
@@ -51,5 +52,9 @@ def test_head_circumference_is_steady(name: str, tmp_path: Path):
     plain = hc_mm.pop("plain")
     assert plain == pytest.approx(168.1 if name == "371_HC.png" else 346.4, rel=0.15)
     change = {label: round(value / plain - 1, 4) for label, value in hc_mm.items()}
+    moved = [label for label in change if label.startswith(("mirrored", "upside", "turned"))]
     assert {label: part for label, part in change.items() if abs(part) > LARGEST_CHANGE} == {}, change
+    assert max(abs(part) for label, part in change.items() if label not in moved) < LARGEST_CHANGE_IN_PLACE, (
+        change
+    )
     assert "anisotropic_spacing" in run.rows["200x150.nii"]["flags"]
