@@ -88,6 +88,7 @@ class ScanRun:
             "weights": Path(weights).name,
             "weights_sha256": file_sha256(weights),
             "versions": _versions(),
+            "title": title,
             "input": str(self.input),
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "command": " ".join(sys.argv),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -11,8 +11,10 @@ from torch.nn import functional as F
 
 __all__ = ["SegNet"]
 
-
-NORMS = {"batch": nn.BatchNorm2d, "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True)}
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+}
 
 
 def _convolutions(channels: Sequence[int], norm: str) -> nn.Sequential:
@@ -21,6 +23,16 @@ def _convolutions(channels: Sequence[int], norm: str) -> nn.Sequential:
         convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
         layers += [convolution, NORMS[norm](after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def _unpool(x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """Values (N, C, H, W) where 2x2 pooling took them from in (N, C, 2H, 2W), 0 elsewhere.
+
+    As torch's ``max_unpool2d``, which can be neither traced nor exported to ONNX.
+    """
+    batch, channels, height, width = x.shape
+    plane = x.new_zeros(batch, channels, 4 * height * width)
+    return plane.scatter(2, indices.flatten(2), x.flatten(2)).view(batch, channels, 2 * height, 2 * width)
 
 
 class SegNet(nn.Module):
@@ -66,13 +78,10 @@ class SegNet(nn.Module):
         height, width = x.shape[-2:]
         if height % self.divisor or width % self.divisor:
             raise ValueError(f"SegNet needs sides that are multiples of {self.divisor}, got {height}x{width}")
-        pooled: list[tuple[torch.Tensor, torch.Size]] = []
+        pooled: list[torch.Tensor] = []
         for stage in self.encoder:
-            x = stage(x)
-            shape = x.shape
-            x, indices = F.max_pool2d(x, 2, return_indices=True)
-            pooled.append((indices, shape))
+            x, indices = F.max_pool2d(stage(x), 2, return_indices=True)
+            pooled.append(indices)
         for stage in self.decoder:
-            indices, shape = pooled.pop()
-            x = stage(F.max_unpool2d(x, indices, [2, 2], output_size=shape[-2:]))
+            x = stage(_unpool(x, pooled.pop()))
         return self.head(x)

@@ -14,6 +14,7 @@ import numpy as np
 from monai.transforms import Transform
 
 from fetal_monai.record import Record
+from fetal_monai.settings import as_optional
 
 __all__ = ["MeasureHeadd", "SaveMaskd", "SaveOverlayd", "head_output"]
 
@@ -21,7 +22,7 @@ Item = dict[Hashable, Any]
 
 
 class MeasureHeadd(Transform):
-    """Find the head in ``pred`` and measure it: adds ``record``, ``head_mask`` (H, W) and ``head`` in input pixels.
+    """Find the head in ``pred`` and measure it: adds ``record``, and ``head`` in input pixels.
 
     ``calibration`` is the file of the HC interval; without it there is no interval.
     """
@@ -29,7 +30,8 @@ class MeasureHeadd(Transform):
     def __init__(self, calibration: str | None = None) -> None:
         from fetal_monai.measure.interval import Calibration
 
-        self.calibration = None if calibration is None else Calibration.load(calibration)
+        path = as_optional(calibration)
+        self.calibration = None if path is None else Calibration.load(path)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from fetal_monai.measure.head import measure_head
