@@ -14,7 +14,7 @@ spacings = st.one_of(st.none(), st.tuples(st.floats(0.02, 1), st.floats(0.02, 1)
 
 def test_hc18_by_hand():
     # sqrt(54500 / (540 * 800)) = 0.35518: 191.8 rows and 284.1 columns, padded to the next multiples of 16
-    grid = network_grid((540, 800))
+    grid = network_grid((540, 800), pixels=54500)
     assert grid.content == (191, 284)
     assert grid.shape == (192, 288)
     assert grid.offset == (0, 2)
@@ -22,7 +22,7 @@ def test_hc18_by_hand():
 
 
 def test_a_picture_of_the_right_size_stays_as_it_is():
-    grid = network_grid((192, 384))
+    grid = network_grid((192, 384), pixels=73728)
     assert grid.shape == grid.content == (192, 384)
     assert grid.offset == (0, 0)
     assert grid.scale == (1, 1)
@@ -84,6 +84,6 @@ def test_a_training_picture_fits_whatever_its_shape(shape, spacing_mm):
 
 
 def test_crop_takes_the_picture_of_any_stack():
-    grid = network_grid((540, 800))
+    grid = network_grid((540, 800), pixels=54500)
     stack = np.arange(2 * 192 * 288).reshape(2, 192, 288)
     assert np.array_equal(grid.crop(stack), stack[:, 0:191, 2:286])
