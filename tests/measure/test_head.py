@@ -129,6 +129,14 @@ def test_the_larger_of_two_regions_counts():
     assert found.measures["hc_mm"] == pytest.approx(0.2 * large.perimeter, rel=2e-3)
     assert found.mask[130, 120]
     assert not found.mask[130, 330]
+    assert found.flags == ["several_regions"]  # a quarter of the larger one's area
+
+
+def test_a_speck_beside_the_head_is_no_second_one():
+    both = np.maximum(seen_by_network(HEAD), seen_by_network(Ellipse((30, 30), (20, 15), 0.0)))
+    found = measure_head(both, picture_of(HEAD, SHAPE), SCALE, lambda row, column: ((0.2, 0.2), "csv"))
+    assert found.flags == []
+    assert found.measures["hc_mm"] == pytest.approx(0.2 * HEAD.perimeter, rel=2e-3)
 
 
 def test_a_hole_does_not_matter():

@@ -70,6 +70,16 @@ def test_sides_must_divide():
         SegNet(channels=(4, 8), convolutions=(1,))
 
 
+def test_instance_norm_does_not_look_at_the_others():
+    network = small(norm="instance").train()
+    first, second = torch.rand(1, 1, 16, 24), 5 * torch.rand(1, 1, 16, 24)
+    with torch.no_grad():
+        alone, together = network(first), network(torch.cat([first, second]))
+    assert torch.allclose(alone[0], together[0], atol=1e-5)
+    with pytest.raises(ValueError, match="norm is 'layer'; give one of batch, instance"):
+        small(norm="layer")
+
+
 def test_gradient_reaches_every_weight():
     network = small().train()
     network(torch.rand(2, 1, 16, 24)).square().mean().backward()

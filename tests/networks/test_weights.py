@@ -40,6 +40,14 @@ def test_code_in_a_weights_file_is_not_run(tmp_path):
         load_weights(tmp_path / "model.pt", network())
 
 
+def test_weights_that_are_not_finite(tmp_path):
+    state = network().state_dict()
+    state["head.bias"][0] = float("nan")
+    torch.save(state, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"model\.pt: holds weights that are not finite"):
+        load_weights(tmp_path / "model.pt", network())
+
+
 @pytest.mark.parametrize("content", [[1, 2], {"some": torch.ones(1)}, network(8).state_dict()])
 def test_weights_of_another_network(tmp_path, content):
     torch.save(content, tmp_path / "model.pt")
