@@ -19,9 +19,18 @@ from fetal_monai.settings import as_bool
 if TYPE_CHECKING:
     from fetal_monai.run import ScanRun
 
-__all__ = ["AutocastInferer", "ScanStream", "ScanWriter"]
+__all__ = ["AutocastInferer", "ScanStream", "ScanWriter", "has_fast_bfloat16"]
 
 Item = dict[str, Any]
+
+
+def has_fast_bfloat16(device: str | torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 by itself: newer GPUs, and CPUs with AVX512-BF16 or AMX."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    asks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return kind == "cpu" and any(ask() for ask in asks if ask is not None)
 
 
 class AutocastInferer(Inferer):
@@ -103,6 +112,8 @@ class ScanWriter:
 
     def started(self, engine: Engine) -> None:
         self.is_running = True
+        self.threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, self.threads - 1))  # one core writes; fighting over it slows both
         self.thread = threading.Thread(target=self._work, name="scan-writer", daemon=True)
         self.thread.start()
 
@@ -135,6 +146,7 @@ class ScanWriter:
         self.is_running = False
         self.waiting.put(None)
         self.thread.join()
+        torch.set_num_threads(self.threads)
         self.run.finish(error)
 
     def _work(self) -> None:
