@@ -89,7 +89,7 @@ def test_what_a_run_leaves_behind(start, bundle):
     assert info["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert info["settings"] == {"spacing_mm": None, "ga_weeks": None, "flips": [1]}
     assert info["counts"] == {"ok": 3, "failed": 0, "skipped": 0}
-    assert info["resumed"] == 0
+    assert (info["resumed"], file_sha256(None), file_sha256("null")) == (0, "", "")
     assert (info["seconds"]["read"], info["seconds"]["network"]) == (3.0, 6.0)
     assert info["seconds"]["total"] > 0
     assert {"fetal_monai", "python", "torch", "monai", "numpy"} <= set(info["versions"])
@@ -247,15 +247,15 @@ def test_rows_of_the_csv_that_name_no_image_are_told(start, scans):
 def test_only_some_of_the_scans(start, scans):
     run = start(only=[str(scans / "sub" / "c.png"), "elsewhere/a.png"])
     assert todo(run) == ["sub/c.png"]
-    with pytest.raises(ScanError, match="holds none of the 1 scans that are asked for"):
+    with pytest.raises(ScanError, match="holds none of the 1 scans"):
         start(only=["elsewhere/a.png"])
 
 
-def test_nothing_to_measure(start, tmp_path):
+@pytest.mark.parametrize("folder", ["empty", "missing"])
+def test_nothing_to_measure(start, tmp_path, folder):
     (tmp_path / "empty").mkdir()
-    for folder in ("empty", "missing"):
-        with pytest.raises(ScanError, match=folder):
-            start(dataset_dir=str(tmp_path / folder))
+    with pytest.raises(ScanError, match=folder):
+        start(dataset_dir=str(tmp_path / folder))
 
 
 def test_failures_are_told_in_order_and_name_the_file(start):
@@ -292,11 +292,9 @@ def test_two_inputs_of_one_stem_are_both_told(start, scans):
     run = start()
     run.failed(run.items[0]["image"], ScanError("a.bmp and a.png would write the same outputs"))
     run.finish()
-    names = [entry["filename"] for entry in run_json(run)["inputs"]]
-    assert names == ["a.bmp", "a.png", "b.png", "sub/c.png"]
-
-
-def test_digest_of_a_file(tmp_path):
-    (tmp_path / "a").write_bytes(b"weights")
-    assert file_sha256(tmp_path / "a") == hashlib.sha256(b"weights").hexdigest()
-    assert [file_sha256(path) for path in (None, "null", tmp_path / "b")] == ["", "", ""]
+    assert [entry["filename"] for entry in run_json(run)["inputs"]] == [
+        "a.bmp",
+        "a.png",
+        "b.png",
+        "sub/c.png",
+    ]
