@@ -154,7 +154,7 @@ def test_a_scan_that_fails_now_leaves_no_result_of_before(scans: Path, tmp_path:
         ({"ga_weeks": "term"}, "ga_weeks is 'term'; give a number"),
         ({"resume": "perhaps"}, "resume is 'perhaps'; give true or false"),
         ({"dataset_dir": "nowhere"}, "nowhere: does not exist; give a folder of images, or one image"),
-        ({"dataset_dir": str(HEAD / "docs")}, "no image found among its .* files; PNG, JPEG"),
+        ({"dataset_dir": str(HEAD / "configs")}, "no image found among its .* files; PNG, JPEG"),
     ],
     ids=lambda value: "-".join(f"{k}-{v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )

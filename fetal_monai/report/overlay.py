@@ -178,7 +178,7 @@ def _stroke(picture: Image.Image, line: Floats, colour: Colour, width: float, op
     rows, columns = (high - low).tolist()
     if rows <= 0 or columns <= 0:
         return
-    factor = 4 if rows * columns < 50_000 else 2
+    factor = 4 if rows * columns < 100_000 else 3 if rows * columns < 400_000 else 2
     layer = Image.new("L", (columns * factor, rows * factor))
     corners = ((line - low + 0.5) * factor)[:, ::-1].ravel().tolist()
     ImageDraw.Draw(layer).line(corners, fill=round(255 * opacity), width=max(1, round(width * factor)))
