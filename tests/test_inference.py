@@ -14,7 +14,7 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, Lambdad
 from torch import nn
 
-from fetal_monai.inference import AutocastInferer, ScanStream, ScanWriter
+from fetal_monai.inference import AutocastInferer, ScanStream, ScanWriter, has_fast_bfloat16
 from fetal_monai.measure.ellipse import Ellipse
 from fetal_monai.run import ScanRun
 from fetal_monai.transforms.outputs import head_output
@@ -69,6 +69,19 @@ def test_half_precision_only_where_asked_for():
 
 
 # ---- stream --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("avx512", "amx"), [(False, False), (True, False), (False, True)])
+def test_bfloat16_is_for_processors_that_have_it(monkeypatch, avx512, amx):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert has_fast_bfloat16("cpu") is (avx512 or amx)
+    assert has_fast_bfloat16(torch.device("meta")) is False
+
+
+@pytest.mark.gpu
+def test_bfloat16_on_a_gpu():
+    assert has_fast_bfloat16("cuda") is torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 class Told:
@@ -183,6 +196,18 @@ def test_each_scan_is_measured(run):
         assert entries[name]["outputs"] == [f"{name[0]}_seg.png", f"{name[0]}_overlay.png"]
         assert set(entries[name]["seconds"]) == {"read", "network", "output"}
         assert all(seconds > 0 for seconds in entries[name]["seconds"].values())
+
+
+def test_the_writer_gives_its_core_back(run):
+    before = torch.get_num_threads()
+    during = []
+    torch.set_num_threads(3)
+    try:
+        evaluate(run(), extra=lambda item: during.append(torch.get_num_threads()) or item)
+        assert during == [2] * len(HEADS)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_scan_whose_output_fails_stops_no_other(run):
