@@ -118,8 +118,6 @@ def measure_head(
         measures |= {f"{name}_px": found[f"{name}_mm"] for name in ("hc", "bpd", "ofd")}
     else:
         measures |= found
-        measures["ga_weeks_hadlock"] = ga_weeks_hadlock(found["hc_mm"])
-        measures["ga_weeks_intergrowth"] = ga_weeks_intergrowth(found["hc_mm"])
         measures["residual_mm"] = fit.residual
         if calibration is not None:
             low, high = interval(calibration, found["hc_mm"], difficulty)
@@ -130,6 +128,9 @@ def measure_head(
     cut_fraction = max(float(outside.mean()), float(outline.on_border.mean()))
     flags += head_flags(fit, in_mm=spacing_mm is not None, cut_fraction=cut_fraction)
     flags += ["several_regions"] if _has_second_region(probability) else []
+    if spacing_mm is not None and "hc_out_of_range" not in flags:
+        measures["ga_weeks_hadlock"] = ga_weeks_hadlock(found["hc_mm"])
+        measures["ga_weeks_intergrowth"] = ga_weeks_intergrowth(found["hc_mm"])
     extra = {
         "difficulty": difficulty,
         "inlier_fraction": fit.inlier_fraction,

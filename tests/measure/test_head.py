@@ -166,6 +166,16 @@ def test_centile_where_the_age_is_known():
     assert "ga_weeks" not in measured(HEAD).measures
 
 
+def test_no_age_where_the_size_is_no_head_s():
+    ellipse = Ellipse((260, 400), (200, 160), 0.2)
+    usual, huge = measured(ellipse, (0.2, 0.2)), measured(ellipse, (0.6, 0.6))
+    assert usual.measures["ga_weeks_hadlock"] == ga_weeks_hadlock(usual.measures["hc_mm"])
+    assert "hc_out_of_range" in huge.flags
+    assert huge.measures["hc_mm"] == pytest.approx(3 * usual.measures["hc_mm"])
+    assert math.isnan(huge.measures["ga_weeks_hadlock"])
+    assert math.isnan(huge.measures["ga_weeks_intergrowth"])
+
+
 def test_interval_by_hand():
     # half width 2 * (0.5 + 0.01 hc)
     calibration = Calibration(0.1, 2.0, 0.5, {"hc_mm": 0.01, "band_mm": 0.0}, 100, 50)
