@@ -167,8 +167,7 @@ def test_centile_where_the_age_is_known():
 
 
 def test_no_age_where_the_size_is_no_head_s():
-    ellipse = Ellipse((260, 400), (200, 160), 0.2)
-    usual, huge = measured(ellipse, (0.2, 0.2)), measured(ellipse, (0.6, 0.6))
+    usual, huge = measured(HEAD, (0.3, 0.3)), measured(HEAD, (0.9, 0.9))
     assert usual.measures["ga_weeks_hadlock"] == ga_weeks_hadlock(usual.measures["hc_mm"])
     assert "hc_out_of_range" in huge.flags
     assert huge.measures["hc_mm"] == pytest.approx(3 * usual.measures["hc_mm"])
