@@ -62,9 +62,9 @@ def run_to_forward(images: Path, overlays: list[str], repeats: int) -> dict[str,
             if repeat:  # the first warms up
                 whole.append(seconds)
                 forward.append(time.perf_counter() - start)
-            count = len(batches)
+            count = sum(len(batch) for batch in batches)
     return {
-        "batches": count,
+        "pictures": count,
         "whole_s": statistics.median(whole),
         "forward_s": statistics.median(forward),
         "ratio": statistics.median(w / f for w, f in zip(whole, forward, strict=True)),
