@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fetal_monai import metrics
-from fetal_monai.record import atomic_write, format_value
+from fetal_monai.record import atomic_write, format_value, write_json
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
@@ -99,7 +98,7 @@ class EvaluateHead:
         }
         summary: dict[str, Any] = {"unreadable": len(self.run.failures), "all": summarise(self.rows)}
         summary["by_trimester"] = {name: summarise(rows) for name, rows in groups.items() if rows}
-        atomic_write(self.output_dir / "evaluation.json", json.dumps(_plain(summary), indent=2) + "\n")
+        write_json(self.output_dir / "evaluation.json", summary)
         pred, truth = (np.array([row[name] for row in self.rows]) for name in ("hc_mm", "hc_truth_mm"))
         if np.isfinite(truth).any():
             names = [f"{row['trimester']} trimester" for row in self.rows]
@@ -238,9 +237,3 @@ def _median(values: ArrayLike) -> float:
 def _sd(values: ArrayLike) -> float:
     finite = np.asarray(values)[np.isfinite(values)]
     return float(finite.std(ddof=1)) if len(finite) > 1 else math.nan
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -28,6 +28,7 @@ __all__ = [
     "file_key",
     "format_value",
     "load_run",
+    "write_json",
     "write_measurements",
     "write_run",
 ]
@@ -178,7 +179,7 @@ def write_measurements(
     writer.writerow(header)
     writer.writerows([format_value(name, row[name]) for name in header] for row in rows)
     atomic_write(Path(out_dir) / "measurements.csv", text.getvalue())
-    atomic_write(Path(out_dir) / "measurements.json", _dumps(_plain(rows)))
+    write_json(Path(out_dir) / "measurements.json", rows)
     return header
 
 
@@ -194,7 +195,12 @@ def write_run(
     inputs = [{n: getattr(record, n) for n in told} | {"frame": record.frame_number} for record in records]
     counts = {"ok": len(records) - failed, "failed": failed, "skipped": len(skipped)}
     content = {**info, "counts": counts, "inputs": inputs, "skipped": list(skipped)}
-    atomic_write(Path(out_dir) / "run.json", _dumps(_plain(content)))
+    write_json(Path(out_dir) / "run.json", content)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON whole or not at all; NaN and infinity become null."""
+    atomic_write(path, _dumps(_plain(content)))
 
 
 def load_run(out_dir: str | Path) -> tuple[list[Record], dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Sampler
 
+from fetal_monai.files import atomic_path
 from fetal_monai.settings import as_bool
 
 __all__ = [
@@ -129,9 +129,8 @@ class HeadCircumferenceError(Metric):
 
 def atomic_save(data: Any, path: Path) -> None:
     """``torch.save`` that replaces the file in one step, so that a kill never leaves half a checkpoint."""
-    part = path.with_name(path.name + ".part")
-    torch.save(data, part)
-    os.replace(part, path)
+    with atomic_path(path) as temporary:
+        torch.save(data, temporary)
 
 
 class Checkpoint:
@@ -215,10 +214,8 @@ class Checkpoint:
     def epoch_completed(self, engine: Engine) -> None:
         if self.rank:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         if self.value < self.best:
             self.best, self.best_epoch = self.value, engine.state.epoch
-            self.model_path.parent.mkdir(parents=True, exist_ok=True)
             averaged = self.parts["averaged"].module.state_dict()
             atomic_save(
                 {name: value.detach().cpu().clone() for name, value in averaged.items()}, self.model_path
@@ -270,13 +267,13 @@ class CurveWriter:
         self.rows.append(row)
         self.losses, self.clock = [], time.monotonic()
         names = list(dict.fromkeys(name for entry in self.rows for name in entry))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        with open(part, "w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(self.path) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(part, self.path)
 
     def completed(self, engine: Engine) -> None:
         from fetal_monai.report.plots import learning_curves
