@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["atomic_path", "atomic_write", "remove_leftovers"]
+__all__ = ["atomic_path", "atomic_write", "plain", "remove_leftovers", "write_json"]
 
 _TEMPORARY = re.compile(r"\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}\.tmp")
 _PROCESS = secrets.token_hex(4)  # process ids come again, in containers often
@@ -38,6 +41,24 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
         data = data.encode("utf-8", "backslashreplace")  # file names can hold bytes that are no UTF-8
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_json(path: str | Path, content: Any, indent: int | None = 2) -> None:
+    """Write JSON whole or not at all; NaN and infinity become null."""
+    atomic_write(path, json.dumps(plain(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """The same in the types of JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # a NumPy array or scalar
+        return plain(value.tolist())
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def remove_leftovers(folder: str | Path) -> None:

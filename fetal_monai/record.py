@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fetal_monai.files import atomic_path, atomic_write, remove_leftovers
+from fetal_monai.files import atomic_path, atomic_write, plain, remove_leftovers, write_json
 
 __all__ = [
     "Journal",
@@ -102,7 +102,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """A dict for `json.dumps`: NaN and infinity become None, arrays and tuples lists."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
@@ -130,7 +130,7 @@ class Journal:
 
     def save(self, record: Record, input_key: str = "") -> None:
         content = {"key": self.key, "input_key": input_key, "record": record.to_json()}
-        atomic_write(self._path(record.stem), _dumps(content, indent=None))
+        write_json(self._path(record.stem), content, indent=None)
 
     def load(self, stem: str, input_key: str = "") -> Record | None:
         """The record if it was ok, has the same keys and all its outputs exist, else None."""
@@ -198,11 +198,6 @@ def write_run(
     write_json(Path(out_dir) / "run.json", content)
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON whole or not at all; NaN and infinity become null."""
-    atomic_write(path, _dumps(_plain(content)))
-
-
 def load_run(out_dir: str | Path) -> tuple[list[Record], dict[str, Any]]:
     """The records and `run.json` of a finished run; FileNotFoundError or ValueError if there is none.
 
@@ -250,23 +245,6 @@ def _row(record: Record, header: Sequence[str]) -> dict[str, Any]:
         row["spacing_source"] = record.spacing_source
     row["flags"] = ";".join(record.all_flags)
     return row
-
-
-def _plain(value: Any) -> Any:
-    """The same in the types of JSON."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):  # a NumPy array or scalar
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple | set):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int) else str(value)
-
-
-def _dumps(content: Any, indent: int | None = 2) -> str:
-    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _read_json(path: Path) -> Any:
