@@ -12,6 +12,7 @@ import io
 import json
 import math
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -34,8 +35,10 @@ __all__ = [
 ]
 
 JOURNAL_FOLDER = ".fetal_monai"
-SPACING_COLUMNS = ("spacing_mm", "spacing_row_mm", "spacing_column_mm", "spacing_source")
-_FIXED_COLUMNS = {"filename", "frame", *SPACING_COLUMNS, "flags"}
+_SIDES = {2: ("spacing_row_mm", "spacing_column_mm"), 3: ("spacing_i_mm", "spacing_j_mm", "spacing_k_mm")}
+SPACING_COLUMNS = {axes: ("spacing_mm", *sides, "spacing_source") for axes, sides in _SIDES.items()}
+_SPACING = {name for columns in SPACING_COLUMNS.values() for name in columns}
+_FIXED_COLUMNS = {"filename", "frame", *_SPACING, "flags"}
 _LENGTH = re.compile(r"_(mm2?|ml)(_|$)")
 _TWO_DECIMALS = re.compile(r"(_mm2?|_ml|_weeks|_centile|_index|_z)(_|$)")
 
@@ -44,8 +47,9 @@ _TWO_DECIMALS = re.compile(r"(_mm2?|_ml|_weeks|_centile|_index|_z)(_|$)")
 class Record:
     """One scan, or one frame (0-based) of a multi-frame file, and what became of it.
 
-    `measures` has units in its names and NaN where undefined; `spacing_mm` is (row, column); `outputs` are
-    relative to the output folder; `seconds` is the time of each stage; `thumbnail` is a data URI.
+    `measures` has units in its names and NaN where undefined; `spacing_mm` is (row, column), or (i, j, k) of a
+    volume; `outputs` are relative to the output folder; `seconds` is the time of each stage; `thumbnail` is a
+    data URI.
     """
 
     filename: str
@@ -55,7 +59,7 @@ class Record:
     reason: str = ""
     measures: dict[str, float | str] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
-    spacing_mm: tuple[float, float] | None = None
+    spacing_mm: tuple[float, ...] | None = None
     spacing_source: str = "none"
     outputs: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -73,11 +77,14 @@ class Record:
 
     @property
     def spacing_isotropic_mm(self) -> float:
-        """Spacing in mm, the geometric mean if rows and columns differ by over 0.1 %; NaN if unknown."""
+        """Spacing in mm, the geometric mean if the axes differ by over 0.1 %; NaN if unknown."""
         if self.spacing_mm is None:
             return math.nan
-        row, column = self.spacing_mm
-        return row if self._is_isotropic() else math.sqrt(row * column)
+        return self.spacing_mm[0] if self._is_isotropic() else statistics.geometric_mean(self.spacing_mm)
+
+    @property
+    def is_volume(self) -> bool:
+        return self.spacing_mm is not None and len(self.spacing_mm) == 3
 
     @property
     def has_lengths(self) -> bool:
@@ -90,15 +97,14 @@ class Record:
         derived = ["failed"] if self.failed else []
         if not self.failed and self.spacing_mm is None and self.has_lengths:
             derived.append("no_spacing")
-        if not self._is_isotropic():
+        if not self._is_isotropic() and not self.is_volume:  # thick slices are usual
             derived.append("anisotropic_spacing")
         return list(dict.fromkeys([*self.flags, *derived]))
 
     def _is_isotropic(self) -> bool:
         if self.spacing_mm is None:
             return True
-        row, column = self.spacing_mm
-        return abs(row - column) < 1e-3 * max(row, column)
+        return max(self.spacing_mm) - min(self.spacing_mm) < 1e-3 * max(self.spacing_mm)
 
     def to_json(self) -> dict[str, Any]:
         """A dict for `json.dumps`: NaN and infinity become None, arrays and tuples lists."""
@@ -111,8 +117,7 @@ class Record:
         values = {key: value for key, value in data.items() if key in known}
         values["measures"] = {k: math.nan if v is None else v for k, v in values.get("measures", {}).items()}
         if values.get("spacing_mm") is not None:
-            row, column = values["spacing_mm"]
-            values["spacing_mm"] = (float(row), float(column))
+            values["spacing_mm"] = tuple(float(size) for size in values["spacing_mm"])
         return cls(**values)
 
 
@@ -162,17 +167,19 @@ def file_key(path: str | Path) -> str:
 
 
 def write_measurements(
-    out_dir: str | Path, records: Sequence[Record], columns: Iterable[str] = ()
+    out_dir: str | Path, records: Sequence[Record], columns: Iterable[str] = (), axes: int | None = None
 ) -> list[str]:
     """Write `measurements.csv` and `.json`, a row for each record, and return the names of the columns.
 
-    `columns` are the measures promised, in order; others that records hold follow them. A failed scan has
+    `columns` are the measures promised, in order; others that records hold follow them. `axes` is 2 for pictures
+    and 3 for volumes, whose spacing has three columns; by default it is what the records are. A failed scan has
     empty cells and the flag `failed`. The CSV is rounded, the JSON is not; `frame` counts from 1.
     """
     header = ["filename", *(["frame"] if any(r.frame is not None for r in records) else [])]
     measured = (name for record in records if not record.failed for name in record.measures)
     header += [name for name in dict.fromkeys([*columns, *measured]) if name not in _FIXED_COLUMNS]
-    header += [*SPACING_COLUMNS, "flags"]
+    axes = axes or (3 if any(record.is_volume for record in records) else 2)
+    header += [*SPACING_COLUMNS[axes], "flags"]
     rows = [_row(record, header) for record in records]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -228,7 +235,7 @@ def format_value(name: str, value: Any) -> str:
         return str(value)
     if not math.isfinite(value):
         return ""
-    if name in SPACING_COLUMNS or not _TWO_DECIMALS.search(name):
+    if name in _SPACING or not _TWO_DECIMALS.search(name):
         return f"{value:.6g}"
     return f"{value + 0.0:.2f}".replace("-0.00", "0.00")
 
@@ -241,7 +248,8 @@ def _row(record: Record, header: Sequence[str]) -> dict[str, Any]:
     if not record.failed:
         row.update({name: value for name, value in record.measures.items() if name not in _FIXED_COLUMNS})
         row["spacing_mm"] = record.spacing_isotropic_mm
-        row["spacing_row_mm"], row["spacing_column_mm"] = record.spacing_mm or (None, None)
+        sides = next(sides for sides in _SIDES.values() if sides[0] in header)
+        row.update(zip(sides, record.spacing_mm or (None,) * len(sides), strict=True))
         row["spacing_source"] = record.spacing_source
     row["flags"] = ";".join(record.all_flags)
     return row
@@ -265,9 +273,10 @@ def _record_of(content: Any) -> Record | None:
 def _record_of_row(entry: Mapping[str, Any], row: Mapping[str, Any]) -> Record:
     """A record from what `run.json` and `measurements.json` say of it."""
     record = Record.from_json({**entry, "frame": None if entry["frame"] is None else entry["frame"] - 1})
-    spacing = (row.get("spacing_row_mm"), row.get("spacing_column_mm"))
-    if None not in spacing:
-        record.spacing_mm, record.spacing_source = spacing, row["spacing_source"]  # type: ignore[assignment]
+    for sides in _SIDES.values():
+        spacing = tuple(row.get(name) for name in sides)
+        if None not in spacing:
+            record.spacing_mm, record.spacing_source = spacing, row["spacing_source"]  # type: ignore[assignment]
     record.flags = [flag for flag in (row.get("flags") or "").split(";") if flag]
     if not record.failed:
         measures = {name: value for name, value in row.items() if name not in _FIXED_COLUMNS}

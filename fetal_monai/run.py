@@ -19,7 +19,7 @@ from fetal_monai.record import Journal, Record, file_key, write_measurements, wr
 from fetal_monai.settings import as_bool, as_optional
 
 if TYPE_CHECKING:
-    from fetal_monai.scan import Scan, ScanSource
+    from fetal_monai.scan import ScanSource
 
 __all__ = ["ScanRun", "file_sha256"]
 
@@ -49,6 +49,8 @@ class ScanRun:
         ValueError: ``output_dir`` can't be written to, or an argument is not of its kind.
     """
 
+    axes = 2  # of a scan; see `fetal_monai.volume_run` for three
+
     def __init__(
         self,
         dataset_dir: str,
@@ -64,20 +66,20 @@ class ScanRun:
         settings: Mapping[str, Any] | None = None,
         only: Sequence[str] | None = None,
     ) -> None:
-        from fetal_monai.scan import ScanError, find_scans, read_spacing_csv
+        from fetal_monai.scan import ScanError, read_spacing_csv
 
         self.clock = time.perf_counter()
         self.input, self.output_dir = Path(dataset_dir), Path(output_dir)
         self.columns, self.title, self.progress = list(columns), title, as_bool(progress, "progress")
         self.ga_weeks = None if as_optional(ga_weeks) is None else _number(ga_weeks, "ga_weeks")
-        self.spacing_mm = _spacing(spacing_mm)
-        self.sources, self.skipped = find_scans(self.input)
+        self.spacing_mm = _spacing(spacing_mm, self.axes)
+        self.sources, self.skipped = self._find()
         self.table = read_spacing_csv(self.input if self.input.is_dir() else self.input.parent)
         filenames = [source.filename for source in self.sources]
         self.unmatched = self.table.unmatched(filenames) if self.input.is_dir() else []
         if only is not None:
             wanted = {Path(path).resolve() for path in only}
-            self.sources = [source for source in self.sources if source.path.resolve() in wanted]
+            self.sources = [source for source in self.sources if not wanted.isdisjoint(_paths(source))]
             if not self.sources:
                 raise ScanError(f"{self.input}: holds none of the {len(wanted)} scans that are asked for")
         self._check_writable()
@@ -112,16 +114,24 @@ class ScanRun:
         """What is still to do: a dict with ``image`` (its ``ScanSource``) for each scan."""
         return [{"image": source} for source in self.sources if source.stem not in self.records]
 
-    def read(self, source: ScanSource) -> Scan:
-        """The scan with its spacing from argument, file or CSV; raises ``ScanError``."""
+    def read(self, source: ScanSource) -> Any:
+        """The ``Scan`` with its spacing from argument, file or CSV; raises ``ScanError``."""
         from dataclasses import replace
 
-        from fetal_monai.scan import read_scan
-
-        scan = read_scan(source, spacing_mm=self.spacing_mm, spacing_table=self.table)
+        scan = self._read(source)
         if self.ga_weeks is not None and scan.ga_weeks != scan.ga_weeks:
             scan = replace(scan, ga_weeks=self.ga_weeks)
         return scan
+
+    def _find(self) -> tuple[list[ScanSource], list[dict[str, str]]]:
+        from fetal_monai.scan import find_scans
+
+        return find_scans(self.input)
+
+    def _read(self, source: ScanSource) -> Any:
+        from fetal_monai.scan import read_scan
+
+        return read_scan(source, spacing_mm=self.spacing_mm, spacing_table=self.table)
 
     def done(self, source: ScanSource, record: Record) -> None:
         """Keep the record of a scan whose outputs are written."""
@@ -167,13 +177,14 @@ class ScanRun:
         info["seconds"]["total"] = time.perf_counter() - self.clock
         if self.unmatched:
             info["warnings"] = [f"the CSV names {name}, which is not there" for name in self.unmatched]
-        write_measurements(self.output_dir, records, self.columns)
+        write_measurements(self.output_dir, records, self.columns, self.axes)
         write_run(self.output_dir, info, records, self.skipped)
         write_report(self.output_dir, records, info, title=self.title)
 
     def _input_key(self, source: ScanSource) -> str:
-        """Changes with the file and with what a CSV says of it."""
-        return f"{file_key(source.path)} {self.table.row(source)}"
+        """Changes with the file, or the files of a series, and with what a CSV says of it."""
+        key = " ".join(map(file_key, source.files)) if source.files else file_key(source.path)
+        return f"{hashlib.sha256(key.encode()).hexdigest() if source.files else key} {self.table.row(source)}"
 
     def _advance(self) -> None:
         if not self.progress:
@@ -220,15 +231,20 @@ def file_sha256(path: str | Path | None) -> str:
     return digest.hexdigest()
 
 
-def _spacing(value: Any) -> tuple[float, float] | None:
-    """(row, column) mm per pixel of a number, a pair, or a text of either; None of none."""
-    from fetal_monai.scan import check_spacing
+def _paths(source: ScanSource) -> list[Path]:
+    return [path.resolve() for path in (source.path, *source.files)]
+
+
+def _spacing(value: Any, axes: int) -> tuple[float, ...] | None:
+    """mm along each of 2 or 3 axes of a number, as many of them, or a text of either; None of none."""
+    from fetal_monai.scan import check_spacing, check_voxel_size
 
     if as_optional(value) is None:
         return None
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
     numbers = [_number(part, "spacing_mm") for part in parts]
-    return check_spacing(numbers * 2 if len(numbers) == 1 else numbers, "spacing_mm")
+    check = check_spacing if axes == 2 else check_voxel_size
+    return check(numbers * axes if len(numbers) == 1 else numbers, "spacing_mm")
 
 
 def _number(value: Any, name: str) -> float:

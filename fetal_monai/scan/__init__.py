@@ -1,10 +1,12 @@
-"""Where scans come in: what a folder holds, pixels and spacing, and masks back on a scan's own grid."""
+"""Where scans come in: what a folder holds, pixels or voxels and spacing, and masks back on a scan's own grid."""
 
 from fetal_monai.scan.picture import Grid, Region, ScanError
 from fetal_monai.scan.reader import Scan, read_scan
 from fetal_monai.scan.source import ScanSource, find_scans
 from fetal_monai.scan.spacing import SpacingTable, check_spacing, read_spacing_csv
-from fetal_monai.scan.write import write_mask
+from fetal_monai.scan.volume import VolumeScan, check_voxel_size, read_volume_scan
+from fetal_monai.scan.volume_source import find_volumes
+from fetal_monai.scan.write import write_image, write_labels, write_mask
 
 __all__ = [
     "Grid",
@@ -13,9 +15,15 @@ __all__ = [
     "ScanError",
     "ScanSource",
     "SpacingTable",
+    "VolumeScan",
     "check_spacing",
+    "check_voxel_size",
     "find_scans",
+    "find_volumes",
     "read_scan",
     "read_spacing_csv",
+    "read_volume_scan",
+    "write_image",
+    "write_labels",
     "write_mask",
 ]

@@ -16,7 +16,7 @@ from fetal_monai.scan.spacing import check_spacing
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["count_frames", "read_dicom"]
+__all__ = ["count_frames", "read_dicom", "read_header", "read_pixels"]
 
 MODALITIES = ("US", "IVUS", "OT", "XC", "")  # ultrasound, secondary captures of it, and files that do not say
 TWO_DIMENSIONAL = 1  # Region Spatial Format, PS3.3 C.8.5.5.1.1
@@ -29,7 +29,7 @@ CONFLICT = 0.01  # relative
 
 def count_frames(path: Path) -> int:
     """How many frames a DICOM file says that it holds; raises ScanError if its header is damaged."""
-    header = _header(path, ["NumberOfFrames", "Rows"])
+    header = read_header(path, ["NumberOfFrames", "Rows"])
     try:
         return max(1, int(header.get("NumberOfFrames") or 1))
     except Exception as error:  # whatever pydicom makes of such bytes
@@ -44,7 +44,7 @@ def read_dicom(path: Path, frame: int | None = None) -> Picture:
     the image was only cut, and is unknown where it may have been resampled. Raises ScanError if it is no
     ultrasound image or cannot be decoded.
     """
-    header = _header(path)
+    header = read_header(path)
     modality = str(header.get("Modality") or "")
     if modality not in MODALITIES:
         raise ScanError(f"is a DICOM of modality {modality}; ultrasound (US) is needed")
@@ -52,7 +52,7 @@ def read_dicom(path: Path, frame: int | None = None) -> Picture:
     if not height or not width:
         raise ScanError("is a DICOM without an image")
     check_size(height, width)
-    pixels = _pixels(path, header, frame or 0)
+    pixels = read_pixels(path, header, frame or 0)
     regions, flags, problem = _regions(header, height, width)
     spacing, spacing_source = None, "none"
     if regions:
@@ -71,7 +71,8 @@ def read_dicom(path: Path, frame: int | None = None) -> Picture:
     return Picture(pixels, spacing, spacing_source, problem, tuple(regions), tuple(flags), bits)
 
 
-def _header(path: Path, tags: list[Any] | None = None) -> Dataset:
+def read_header(path: Path, tags: list[Any] | None = None) -> Dataset:
+    """The header, or these tags of it; raises ScanError if it is no DICOM file, or damaged."""
     try:
         from pydicom import dcmread
     except ImportError as error:
@@ -88,7 +89,8 @@ def _header(path: Path, tags: list[Any] | None = None) -> Dataset:
     return header
 
 
-def _pixels(path: Path, header: Dataset, frame: int) -> NDArray[Any]:
+def read_pixels(path: Path, header: Dataset, frame: int) -> NDArray[Any]:
+    """A frame (H, W), or (H, W, 3) in RGB, as stored; raises ScanError if it cannot be decoded."""
     from pydicom import dcmread
     from pydicom.pixels import apply_color_lut, pixel_array
     from pydicom.uid import ImplicitVRLittleEndian

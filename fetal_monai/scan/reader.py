@@ -104,9 +104,9 @@ def _read_picture(source: ScanSource) -> Picture:
 
         return read_dicom(source.path, source.frame)
     if kind == "volume":
-        from fetal_monai.scan.volume import read_volume
+        from fetal_monai.scan.flat_volume import read_flat_volume
 
-        return read_volume(source.path)
+        return read_flat_volume(source.path)
     from fetal_monai.scan.raster import read_raster
 
     return read_raster(source.path)

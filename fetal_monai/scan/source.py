@@ -10,7 +10,17 @@ from pathlib import Path
 
 from fetal_monai.scan.picture import ScanError
 
-__all__ = ["ScanSource", "find_scans", "has_dicom_magic", "kind_of", "posix_below", "walk"]
+__all__ = [
+    "OWN_OUTPUTS",
+    "ScanSource",
+    "bare_name",
+    "find_scans",
+    "has_dicom_magic",
+    "kind_of",
+    "posix_below",
+    "unique_stems",
+    "walk",
+]
 
 RASTER = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VOLUME = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
@@ -22,10 +32,11 @@ READ_TYPES = "PNG, JPEG, BMP, TIFF, DICOM, NIfTI, MHA and NRRD are read"
 
 @dataclass(frozen=True)
 class ScanSource:
-    """One picture to read: a file, or a frame of a multi-frame file.
+    """One picture or volume to read: a file, a frame of a multi-frame file, or a DICOM series.
 
     `filename` is the POSIX path below the input folder, `stem` what its outputs are named after, `frame`
-    0-based; `error` is the reason if it is already known to fail.
+    0-based; `error` is the reason if it is already known to fail. Where it is a DICOM series, `path` is the
+    folder and `files` are its slices.
     """
 
     path: Path
@@ -33,6 +44,7 @@ class ScanSource:
     stem: str
     frame: int | None = None
     error: str = ""
+    files: tuple[Path, ...] = ()
 
 
 def find_scans(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str]]]:
@@ -45,7 +57,7 @@ def find_scans(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str]]
     if path.is_file():
         if not kind_of(path):
             raise ScanError(f"{path}: is no image by its name and content; {READ_TYPES}")
-        return _unique_stems(_sources(path, path.name)), []
+        return unique_stems(_sources(path, path.name)), []
     if not path.is_dir():
         raise ScanError(f"{path}: does not exist; give a folder of images, or one image")
     sources: list[ScanSource] = []
@@ -59,7 +71,7 @@ def find_scans(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str]]
     if not sources:
         found = f" among its {len(skipped)} files" if skipped else ""
         raise ScanError(f"{path}: no image found{found}; {READ_TYPES}")
-    return _unique_stems(sources), skipped
+    return unique_stems(sources), skipped
 
 
 def kind_of(path: Path) -> str:
@@ -81,7 +93,7 @@ def has_dicom_magic(path: Path) -> bool:
 
 
 def _reason_to_skip(path: Path) -> str:
-    stem = _bare_name(path.name)
+    stem = bare_name(path.name)
     if stem.endswith("_Annotation"):
         return "an outline drawn for another scan (HC18)"
     if stem.endswith(OWN_OUTPUTS):
@@ -104,7 +116,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 def _sources(path: Path, filename: str) -> list[ScanSource]:
     parent, _, name = filename.rpartition("/")
-    stem = f"{parent}/{_bare_name(name)}" if parent else _bare_name(name)
+    stem = f"{parent}/{bare_name(name)}" if parent else bare_name(name)
     source = ScanSource(path, filename, stem)
     try:
         if path.stat().st_size == 0:
@@ -129,7 +141,8 @@ def _count_frames(path: Path) -> int:
     return count_frames(path)
 
 
-def _unique_stems(sources: list[ScanSource]) -> list[ScanSource]:
+def unique_stems(sources: list[ScanSource]) -> list[ScanSource]:
+    """The sources, with an error for those that would write the same outputs."""
     by_stem = defaultdict(list)
     for source in sources:
         by_stem[source.stem].append(source.filename)
@@ -144,7 +157,8 @@ def _unique_stems(sources: list[ScanSource]) -> list[ScanSource]:
     ]
 
 
-def _bare_name(name: str) -> str:
+def bare_name(name: str) -> str:
+    """A file's name without the ending of its type."""
     for ending in (*VOLUME, *RASTER, *DICOM):
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]

@@ -1,142 +1,151 @@
-"""2D pictures in the formats of volumes: NIfTI, MHA, MHD and NRRD."""
+"""One volume, whatever it comes in: voxels as stored, where they lie in millimetres, and what is odd about it."""
 
 from __future__ import annotations
 
-import re
-import zlib
-from pathlib import Path
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import Grid, Picture, ScanError, Spacing, check_size, is_of_the_system
-from fetal_monai.scan.spacing import check_spacing
+from fetal_monai.scan.picture import ScanError, is_of_the_system
+from fetal_monai.scan.source import ScanSource, kind_of
+from fetal_monai.scan.spacing import SpacingTable
+from fetal_monai.scan.voxels import Volume, VoxelSize, clean_voxels
 
-__all__ = ["read_volume"]
+__all__ = ["VolumeScan", "check_voxel_size", "read_volume_scan"]
 
-UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
-SPACING_KEYS = re.compile(rb"^(ElementSpacing|ElementSize|spacings|space directions)\s*[:=]", re.MULTILINE)
-HEADER_BYTES = 16_384
+MIN_VOXEL_MM, MAX_VOXEL_MM = 0.05, 20.0
+SINGULAR = 1e-3  # smallest volume of three unit vectors that span a space
 
 
-def read_volume(path: Path) -> Picture:
-    """Read a file with one picture, (X, Y) or with further axes of length 1; X is the column, Y the row.
+@dataclass(frozen=True)
+class VolumeScan:
+    """One volume: `image` (I, J, K) is finite, float32 or integer as stored; `affine` goes from voxels to RAS, mm.
 
-    Spacing is that of the affine; `no_affine` is flagged where the header has none. Raises ScanError for a
-    volume, and if the file is damaged.
+    `spacing_source` is one of sform, qform, pixdim, affine, dicom, argument. `ga_weeks` is NaN where unknown.
+    `header` is nibabel's, None unless it comes from NIfTI.
     """
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        return _read_nifti(path)
-    return _read_itk(path)
+
+    source: ScanSource
+    image: NDArray[Any]
+    affine: NDArray[np.float64]
+    spacing_mm: VoxelSize
+    spacing_source: str
+    flags: tuple[str, ...] = ()
+    ga_weeks: float = math.nan
+    header: Any = None
 
 
-def _read_nifti(path: Path) -> Picture:
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
+def read_volume_scan(
+    source: ScanSource,
+    *,
+    time_point: int | None = None,
+    min_size: int = 2,
+    spacing_mm: float | Sequence[float] | None = None,
+    spacing_table: SpacingTable | None = None,
+) -> VolumeScan:
+    """Read one volume of a NIfTI, MHA, MHD or NRRD file or of a DICOM series.
 
+    `time_point` (0-based) takes one of several, `min_size` is the fewest voxels along any axis, `spacing_mm`
+    overrules the voxel sizes of the file, and `spacing_table` may tell the age. Raises ScanError, with the
+    file's name and the reason, for whatever cannot be read or makes no sense.
+    """
+    if source.error:
+        raise ScanError(source.error)
+    row = spacing_table.row(source) if spacing_table is not None else None
     try:
-        image: Any = nibabel.load(path)
-        shape = tuple(int(size) for size in image.shape)
-        column_axis, row_axis = _long_axes(shape)
-        stored = np.asanyarray(image.dataobj)
-        with image.file_map["image"].get_prepare_fileobj("rb") as file:  # nibabel makes 1 of sizes that are 0
-            header_as_is = type(image.header).from_fileobj(file, check=False)
-    except (ImageFileError, OSError, ValueError, EOFError, zlib.error) as error:
-        if isinstance(error, ScanError) or is_of_the_system(error):
-            raise
-        raise ScanError(
-            f"is damaged or truncated ({_one_line(error)}); copy it again from its source"
-        ) from error
-    if stored.dtype.names:  # RGB24 and RGBA32 are records
-        stored = np.stack([stored[name] for name in "RGB"], axis=-1)
-    pixels = _upright(stored, shape, column_axis)
-    header, affine = image.header, np.asarray(image.affine, float)
-    grid = Grid(shape, affine, header)
-    has_affine = bool(header["sform_code"]) or bool(header["qform_code"])
-    sizes = np.abs(header_as_is["pixdim"][1:4].astype(float))
-    if header["sform_code"]:
-        sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    unit_mm = UNIT_MM.get(header.get_xyzt_units()[0], 1.0)
-    spacing = float(sizes[row_axis]), float(sizes[column_axis])
-    if not has_affine and (0.0 in spacing or spacing == (1.0, 1.0)):
-        return Picture(pixels, flags=("no_affine",), grid=grid)
-    return _with_spacing(pixels, (spacing[0] * unit_mm, spacing[1] * unit_mm), grid)
-
-
-def _read_itk(path: Path) -> Picture:
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise ScanError("needs SimpleITK: pip install SimpleITK") from error
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        shape = tuple(reader.GetSize())
-        column_axis, row_axis = _long_axes(shape)
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise ScanError(
-            f"is damaged or truncated ({_one_line(error)}); copy it again from its source"
-        ) from error
-    stored = SimpleITK.GetArrayFromImage(image)
-    channels = image.GetNumberOfComponentsPerPixel()
-    stored = stored.reshape(shape[::-1] + ((channels,) if channels > 1 else ()))
-    pixels = _upright(np.moveaxis(stored, range(len(shape)), range(len(shape))[::-1]), shape, column_axis)
-    grid = Grid(shape, _ras_affine(image))
-    if not _states_spacing(path):
-        return Picture(pixels, flags=("no_affine",), grid=grid)
-    sizes = image.GetSpacing()
-    return _with_spacing(pixels, (sizes[row_axis], sizes[column_axis]), grid)
-
-
-def _long_axes(shape: tuple[int, ...]) -> tuple[int, int]:
-    """The picture's column and row axis among the first three; raises ScanError if there are more."""
-    long = [axis for axis, size in enumerate(shape) if size > 1]
-    if len(long) > 2 or (long and long[-1] > 2):
-        raise ScanError(
-            f"is a 3D volume of shape {'x'.join(map(str, shape))}, not a 2D image; volumes are for the bundles "
-            "fetal_brain_stack_segmentation and fetal_brain_mri_segmentation"
-        )
-    column, row = long if len(long) == 2 else (0, 1)
-    check_size(*(((*shape, 1, 1))[axis] for axis in (row, column)))
-    return column, row
-
-
-def _upright(stored: NDArray[Any], shape: tuple[int, ...], column_axis: int) -> NDArray[Any]:
-    """(X, Y) with axes of length 1, and maybe three or four colours last, to (H, W) or (H, W, 3)."""
-    colours = stored.shape[len(shape) :]
-    if colours not in ((), (1,), (3,), (4,)):
-        raise ScanError(f"has {colours[0]} values for each pixel; one, or three of a colour are needed")
-    sides = [size for size in shape if size > 1]
-    pixels = stored.reshape(*sides, *colours).swapaxes(0, 1)
-    return np.ascontiguousarray(
-        pixels[..., :3] if colours in ((3,), (4,)) else pixels.reshape(pixels.shape[:2])
+        if row is not None and row.error:
+            raise ScanError(row.error)
+        volume = _read_whatever(source, time_point, min_size)
+        image, flags = clean_voxels(volume.voxels)
+        affine, spacing, spacing_source = _geometry(volume, spacing_mm)
+    except ScanError as error:
+        raise ScanError(f"{source.filename}: {error}") from error
+    except OSError as error:
+        raise ScanError(f"{source.filename}: cannot be opened ({error.strerror})") from error
+    except MemoryError as error:
+        raise ScanError(f"{source.filename}: does not fit into memory") from error
+    return VolumeScan(
+        source,
+        image,
+        affine,
+        spacing,
+        spacing_source,
+        (*volume.flags, *flags),
+        row.ga_weeks if row is not None else math.nan,
+        volume.header,
     )
 
 
-def _with_spacing(pixels: NDArray[Any], spacing_mm: Spacing, grid: Grid) -> Picture:
+def check_voxel_size(value: float | Sequence[float], name: str = "spacing_mm") -> VoxelSize:
+    """Return the three sizes of one value or three; raise ScanError outside 0.05 to 20 mm."""
+    values = (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
+    if len(values) == 1:
+        values = values * 3
+    if len(values) != 3:
+        raise ScanError(f"{name} needs one value or three (i, j, k), got {len(values)}")
+    i, j, k = (float(size) for size in values)
+    if not all(MIN_VOXEL_MM <= size <= MAX_VOXEL_MM for size in (i, j, k)):
+        raise ScanError(
+            f"{name} is {i:g} x {j:g} x {k:g} mm; between {MIN_VOXEL_MM} and {MAX_VOXEL_MM:g} makes sense, give the "
+            "right one with --spacing_mm"
+        )
+    return i, j, k
+
+
+def _read_whatever(source: ScanSource, time_point: int | None, min_size: int) -> Volume:
     try:
-        return Picture(pixels, check_spacing(spacing_mm, "the spacing in its header"), "affine", grid=grid)
-    except ScanError as error:
-        return Picture(pixels, spacing_problem=str(error), grid=grid)
+        if source.files:
+            from fetal_monai.scan.series import read_series
+
+            return read_series(source.files, time_point, min_size)
+        if source.path.name.lower().endswith((".nii", ".nii.gz")):
+            from fetal_monai.scan.nifti import read_nifti
+
+            return read_nifti(source.path, time_point, min_size)
+        if kind_of(source.path) == "volume":
+            from fetal_monai.scan.itk import read_itk
+
+            return read_itk(source.path, time_point, min_size)
+    except Exception as error:  # the parsers of the formats raise whatever the damage leads to
+        if isinstance(error, ScanError) or is_of_the_system(error):
+            raise
+        raise ScanError(
+            f"is damaged ({type(error).__name__}: {error}); copy it again from its source"
+        ) from error
+    raise ScanError("is no volume; NIfTI, MHA, NRRD and DICOM series are read")
 
 
-def _ras_affine(image: Any) -> NDArray[np.float64]:
-    size = image.GetDimension()
-    affine = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(size, size)
-    affine[:size, :size] = (direction * image.GetSpacing())[:3, :3]
-    affine[:size, 3] = image.GetOrigin()
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK's world is left, posterior, superior
+def _geometry(
+    volume: Volume, argument: float | Sequence[float] | None
+) -> tuple[NDArray[np.float64], VoxelSize, str]:
+    """The affine with columns as long as a voxel, its sizes, and where they come from."""
+    spacing, spacing_source = volume.spacing_mm, volume.spacing_source
+    if argument is not None:
+        spacing, spacing_source = check_voxel_size(argument, "the spacing given"), "argument"
+    elif spacing is not None:
+        spacing = check_voxel_size(spacing, "the voxel size in its header")
+    else:
+        raise ScanError(
+            "has no affine and no voxel size; give --spacing_mm, or save it with the affine of the scan it came from"
+        )
+    lengths = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        directions = volume.affine[:3, :3] / lengths
+    spans = abs(np.linalg.det(np.nan_to_num(directions)))
+    if not (np.isfinite(volume.affine).all() and spans >= SINGULAR):
+        raise ScanError(
+            f"its {_form(volume)} is singular, so where its voxels lie is not known; save it with the affine of the "
+            "scan it came from"
+        )
+    affine = volume.affine.copy()
+    if not np.allclose(lengths, spacing, rtol=1e-6, atol=0):
+        affine[:3, :3] = directions * spacing
+    return affine, spacing, spacing_source
 
 
-def _states_spacing(path: Path) -> bool:
-    """ITK answers 1 mm where the header is silent."""
-    with path.open("rb") as file:
-        return SPACING_KEYS.search(file.read(HEADER_BYTES)) is not None
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().rpartition("\n")[2].strip()
+def _form(volume: Volume) -> str:
+    return volume.spacing_source if volume.spacing_source in ("sform", "qform") else "affine"

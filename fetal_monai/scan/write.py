@@ -1,9 +1,11 @@
-"""Masks, written on the grid that their scan came on."""
+"""Masks, labels and cropped volumes, written on the grid that their scan came on."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 from fetal_monai.files import atomic_write
 from fetal_monai.scan.picture import Grid
 from fetal_monai.scan.reader import Scan
+from fetal_monai.scan.volume import VolumeScan
 
-__all__ = ["write_mask"]
+__all__ = ["write_image", "write_labels", "write_mask"]
 
 
 def write_mask(mask: NDArray[Any], scan: Scan, out_dir: str | Path) -> Path:
@@ -28,10 +31,72 @@ def write_mask(mask: NDArray[Any], scan: Scan, out_dir: str | Path) -> Path:
     filled = (np.asarray(mask) != 0).view(np.uint8)
     stem = Path(out_dir) / scan.source.stem
     if scan.grid is not None and scan.grid.affine is not None:
-        path, data = stem.with_name(f"{stem.name}_seg.nii.gz"), _nifti(filled, scan.grid)
+        path = stem.with_name(f"{stem.name}_seg.nii.gz")
+        stored = np.ascontiguousarray(filled.T).reshape(scan.grid.shape)
+        data = _nifti(stored, scan.grid.affine, scan.grid.header)
     else:
         path, data = stem.with_name(f"{stem.name}_seg.png"), _png(filled * np.uint8(255), scan.grid)
     atomic_write(path, data)
+    return path
+
+
+def write_labels(labels: NDArray[Any], scan: VolumeScan, out_dir: str | Path, suffix: str = "_seg") -> Path:
+    """Write labels (I, J, K) in 0..255 as `<stem><suffix>.nii.gz`, uint8, and return the path.
+
+    Shape, sform, qform, their codes and units are those of the file, for other formats than NIfTI the scan's
+    affine. The file is written whole or not at all. Raises ValueError if the shape is not that of the scan's
+    image or a label does not fit, OSError if it cannot be written.
+    """
+    if labels.shape != scan.image.shape:
+        raise ValueError(f"the labels have shape {labels.shape}, the scan {scan.image.shape}")
+    filled = np.asarray(labels).astype(np.uint8)
+    if not np.array_equal(filled, labels):
+        raise ValueError("labels must be whole numbers from 0 to 255")
+    stored = scan.image.shape if scan.header is None else tuple(scan.header.get_data_shape())
+    if math.prod(stored) == filled.size:  # (I, J, K, 1) came in
+        filled = filled.reshape(stored)
+    return _write_volume(filled, scan, out_dir, suffix, (0, 0, 0))
+
+
+def write_image(
+    image: NDArray[Any],
+    scan: VolumeScan,
+    out_dir: str | Path,
+    suffix: str = "_crop",
+    start: Sequence[int] = (0, 0, 0),
+) -> Path:
+    """Write a part of a scan (I, J, K) as `<stem><suffix>.nii.gz`, and return the path.
+
+    `start` is the voxel of the scan that is the first of `image`. Integers stay as they are, as far as NIfTI
+    knows their type; all else becomes float32. Forms, codes and units are those of `write_labels`, moved by
+    `start`. Raises ValueError unless it has three axes, OSError if it cannot be written.
+    """
+    if image.ndim != 3:
+        raise ValueError(f"the image has shape {image.shape}; (I, J, K) is needed")
+    is_small_integer = image.dtype.kind in "ui" and image.dtype.itemsize < 8
+    kept = np.asarray(image) if is_small_integer else np.asarray(image, np.float32)
+    return _write_volume(kept, scan, out_dir, suffix, start)
+
+
+def _write_volume(
+    voxels: NDArray[Any], scan: VolumeScan, out_dir: str | Path, suffix: str, start: Sequence[int]
+) -> Path:
+    import nibabel
+
+    shift = np.eye(4)
+    shift[:3, 3] = start
+    header = nibabel.Nifti1Header() if scan.header is None else scan.header.copy()
+    if scan.header is None:
+        header.set_xyzt_units("mm")
+        header.set_sform(scan.affine, 1)
+        header.set_qform(scan.affine, 1)  # without shear, which a qform does not hold
+    for get, put in ((header.get_sform, header.set_sform), (header.get_qform, header.set_qform)):
+        affine, code = get(coded=True)
+        if code and shift[:3, 3].any():
+            put(affine @ shift, code)
+    stem = Path(out_dir) / scan.source.stem
+    path = stem.with_name(f"{stem.name}{suffix}.nii.gz")
+    atomic_write(path, _nifti(voxels, None, header))
     return path
 
 
@@ -49,17 +114,17 @@ def _png(mask: NDArray[np.uint8], grid: Grid | None) -> bytes:
     return stream.getvalue()
 
 
-def _nifti(mask: NDArray[np.uint8], grid: Grid) -> bytes:
+def _nifti(voxels: NDArray[Any], affine: NDArray[np.float64] | None, header: Any) -> bytes:
+    """A compressed NIfTI with the voxels' own type; a header keeps its version, and its forms if `affine` is None."""
     import nibabel
 
-    stored = np.ascontiguousarray(mask.T).reshape(grid.shape)
-    header = None if grid.header is None else grid.header.copy()
     if header is not None:
-        header.set_data_dtype(np.uint8)
+        header = header.copy()
+        header.set_data_dtype(voxels.dtype)
         header.set_slope_inter(1, 0)
         header["cal_min"] = header["cal_max"] = 0
     image_class = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
-    image = image_class(stored, grid.affine, header)
+    image = image_class(voxels, affine, header)
     if header is None:
         image.header.set_xyzt_units("mm")
     return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
