@@ -12,7 +12,9 @@ from fetal_monai.metrics import (
     average_surface_distance,
     bootstrap_interval,
     dice,
+    euler_characteristic_difference,
     hd95,
+    label_scores,
     surface_distances,
     volume_similarity,
 )
@@ -87,6 +89,71 @@ def test_volumes_and_uneven_voxels():
     first[2, 4, 4] = second[5, 4, 4] = True
     assert hd95(surface_distances(first, second, (3, 1, 1))) == 9
     assert dice(first, second) == 0
+
+
+def test_topology_by_hand():
+    solid = blank((9, 9, 9), np.s_[2:5, 2:5, 2:5])
+    tunnel, hollow = solid.copy(), solid.copy()
+    tunnel[:, 3, 3] = False
+    hollow[3, 3, 3] = False
+    crumb = blank((9, 9, 9), np.s_[2:5, 2:5, 2:5], np.s_[7:8, 7:8, 7:8])
+    corner = blank((9, 9, 9), np.s_[2:5, 2:5, 2:5], np.s_[5:6, 5:6, 5:6])  # touches by a corner, so is apart
+    face = blank((9, 9, 9), np.s_[2:5, 2:5, 2:5], np.s_[5:6, 4:5, 4:5])
+    expected = {"solid": 0, "tunnel": 1, "hollow": 1, "crumb": 1, "corner": 1, "face": 0}
+    masks = dict(zip(expected, (solid, tunnel, hollow, crumb, corner, face), strict=True))
+    assert {name: euler_characteristic_difference(mask, solid) for name, mask in masks.items()} == expected
+    assert (
+        euler_characteristic_difference(tunnel, hollow)
+        == euler_characteristic_difference(hollow, tunnel)
+        == 2
+    )
+    ring = blank((7, 7), np.s_[1:6, 1:6])
+    ring[3, 3] = False
+    assert euler_characteristic_difference(ring, blank((7, 7), np.s_[1:6, 1:6])) == 1
+    nothing = np.zeros((9, 9, 9), bool)
+    for pair in ((nothing, nothing), (nothing, solid), (solid, nothing)):
+        assert math.isnan(euler_characteristic_difference(*pair))
+    # whatever lies at the border counts as inside the image
+    assert euler_characteristic_difference(tunnel[2:5, 2:5, 2:5], solid[2:5, 2:5, 2:5]) == 1
+
+
+def test_scores_of_labels_by_hand():
+    truth = np.zeros((12, 10, 10), np.uint8)
+    truth[1:5, 1:5, 1:5] = 1  # 64 voxels
+    truth[8, 8, 8] = 2
+    truth[8, 1, 1] = 4
+    pred = np.zeros_like(truth)
+    pred[1:5, 1:5, 1:3] = 1  # its half, 2 voxels short along the last axis
+    pred[8, 8, 5] = 2  # 3 voxels off
+    pred[10, 1, 1] = 3
+    before = pred.copy()
+    scores = label_scores(pred, truth, ("one", "two", "three", "four", "five"), (3.0, 2.0, 0.5))
+    assert np.array_equal(pred, before)
+    assert list(scores) == ["one", "two", "three", "four", "five"]
+    assert scores["one"] == pytest.approx(
+        {"dice": 64 / 96, "hd95_mm": 1.0, "volume_similarity": 1 - 32 / 96, "euler_difference": 0}
+    )
+    assert scores["two"] == {"dice": 0, "hd95_mm": 1.5, "volume_similarity": 1, "euler_difference": 0}
+    for name in ("three", "four"):  # found in one only
+        assert (scores[name]["dice"], scores[name]["volume_similarity"]) == (0, 0)
+        assert math.isnan(scores[name]["hd95_mm"]) and math.isnan(scores[name]["euler_difference"])
+    assert all(math.isnan(value) for value in scores["five"].values())
+    again = label_scores(pred.astype(float), truth.astype(np.int16), ("one", "two"), (3.0, 2.0, 0.5))
+    assert again == {name: scores[name] for name in ("one", "two")}
+    assert label_scores(pred > 0, truth > 0, ("any",))["any"]["dice"] == dice(pred, truth)
+    with pytest.raises(ValueError, match=r"\(12, 10, 10\) and \(12, 10, 9\)"):
+        label_scores(pred, truth[..., 1:], ("one",))
+
+
+def test_scores_within_a_box_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    pred, truth = rng.integers(0, 4, (2, 14, 11, 9))
+    pred[:4] = truth[:4] = 0
+    for label, found in enumerate(label_scores(pred, truth, ("a", "b", "c"), (1, 2, 3)).values(), 1):
+        masks = pred == label, truth == label
+        assert found["dice"] == dice(*masks)
+        assert found["hd95_mm"] == hd95(surface_distances(*masks, (1, 2, 3)))
+        assert found["euler_difference"] == euler_characteristic_difference(*masks)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from fetal_monai.files import atomic_path
 from fetal_monai.report.labels import label, unit
 
-__all__ = ["bland_altman", "learning_curves"]
+__all__ = ["bland_altman", "learning_curves", "scores_by_age"]
 
 INK, GRID, BLUE, AMBER = "#1f2937", "#e5e7eb", "#1d6fa5", "#b45309"
 _SKIPPED = {"epoch", "seconds"}
@@ -96,6 +96,47 @@ def learning_curves(csv_path: str | Path, path: str | Path) -> None:
         ax.set_xlabel("Epoch")
         if len(panel) > 1:
             ax.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def scores_by_age(
+    ga_weeks: ArrayLike,
+    scores: Mapping[str, ArrayLike],
+    path: str | Path,
+    *,
+    name: str = "Dice",
+    groups: Sequence[str] | None = None,
+) -> None:
+    """Draw scores between 0 and 1 over gestational age, a panel for each name: `scores` are (N,), as `ga_weeks`.
+
+    `groups` (N,), as datasets, colour the points. Where no age is known the scans stand in their order; where some
+    are, those without are left out. ValueError for unequal lengths or no score.
+    """
+    ages = np.asarray(ga_weeks, dtype=float)
+    columns = {key: np.asarray(values, dtype=float) for key, values in scores.items()}
+    wrong = [key for key, values in columns.items() if values.shape != ages.shape]
+    if not columns or wrong:
+        raise ValueError(f"{wrong[0] if wrong else 'scores'}: give a score for each of {len(ages)} scans")
+    aged = bool(np.isfinite(ages).any())
+    places = ages if aged else np.arange(1.0, len(ages) + 1)
+    names = np.asarray(["" for _ in ages] if groups is None else list(groups))
+    wide = min(4, len(columns))
+    figure, axes = _figure(
+        max(4.0, 2.7 * wide), 2.6 * math.ceil(len(columns) / wide) + 0.4, len(columns), wide
+    )
+    low = min([0.5, *(float(v[np.isfinite(v)].min()) for v in columns.values() if np.isfinite(v).any())])
+    for (key, values), ax in zip(columns.items(), np.atleast_1d(axes), strict=True):
+        for number, group in enumerate(dict.fromkeys(names.tolist())):
+            chosen = (names == group) & np.isfinite(places) & np.isfinite(values)
+            ax.scatter(places[chosen], values[chosen], s=20, color=f"C{number}", linewidths=0, label=group)
+        ax.set_title(_title(key), fontsize=10)
+        ax.set_ylim(low - 0.03, 1.02)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xlabel("Gestational age, weeks" if aged else "Scan", fontsize=9)
+        ax.set_ylabel(name, fontsize=9)
+    if len(set(names.tolist())) > 1:
+        handles = np.atleast_1d(axes)[0].get_legend_handles_labels()
+        figure.legend(*handles, frameon=False, fontsize=9, loc="outside lower center", ncols=4)
     _save(figure, path)
 
 

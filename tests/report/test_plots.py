@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fetal_monai.report.plots import bland_altman, learning_curves
+from fetal_monai.report.plots import bland_altman, learning_curves, scores_by_age
 
 
 def test_bland_altman_writes_bias_and_limits_by_hand(tmp_path):
@@ -46,3 +46,33 @@ def test_learning_curves_need_epochs(tmp_path):
     (tmp_path / "curves.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="epoch"):
         learning_curves(tmp_path / "curves.csv", tmp_path / "curves.png")
+
+
+def test_scores_have_a_panel_each_over_age(tmp_path):
+    scores = {"white_matter": [0.9, 0.8, np.nan], "mean": [0.85, 0.7, 0.6]}
+    scores_by_age([21.0, 30.0, np.nan], scores, tmp_path / "a.svg", groups=["crl", "crl", "feta"])
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    for word in ("White matter", "Mean", "Gestational age, weeks", "crl", "feta", "Dice"):
+        assert word in text
+    scores_by_age([21.0, 30.0], {"brain": [0.9, 0.8]}, tmp_path / "b.svg", groups=["", ""])
+    assert (tmp_path / "b.svg").stat().st_size < (tmp_path / "a.svg").stat().st_size
+
+
+def test_scores_without_ages_stand_in_order(tmp_path):
+    scores_by_age([np.nan, np.nan], {"brain": [0.9, np.nan]}, tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert "Scan" in text and "Gestational" not in text
+    with Image.open(_png(tmp_path, [np.nan])) as picture:
+        assert picture.size[0] > 300
+
+
+def _png(folder, values):
+    scores_by_age(values, {"brain": values}, folder / "a.png")
+    return folder / "a.png"
+
+
+def test_scores_of_other_lengths_are_told(tmp_path):
+    with pytest.raises(ValueError, match="brain: give a score for each of 2 scans"):
+        scores_by_age([21.0, 22.0], {"brain": [0.9]}, tmp_path / "a.png")
+    with pytest.raises(ValueError, match="scores: give a score"):
+        scores_by_age([21.0], {}, tmp_path / "a.png")

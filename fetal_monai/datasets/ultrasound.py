@@ -1,66 +1,22 @@
-"""Public datasets as they lie on disk, and who of their patients trains, validates, calibrates or tests."""
+"""Public ultrasound datasets as they lie on disk: images with the outline or mask of a head."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fetal_monai.settings import as_optional
+from fetal_monai.datasets.roles import ROLES, patient_role, read_roles, read_rows
 
-__all__ = ["ROLES", "hc18_items", "hc18_patient", "mask_items", "patient_role", "read_roles", "reduce_hc18"]
+__all__ = ["hc18_items", "hc18_patient", "mask_items", "reduce_hc18"]
 
-ROLES = ("train", "validation", "calibration", "test")
 HC18_COLUMNS = ("filename", "pixel size(mm)", "head circumference (mm)")
 
 
 def hc18_patient(filename: str) -> str:
     """The patient's number that starts a file name of HC18: ``018`` for ``018_2HC.png``."""
     return Path(filename).name.split("_")[0]
-
-
-def patient_role(patient: str, seed: int, fractions: Sequence[float]) -> str:
-    """Role of a patient, drawn from a hash of ``seed`` and its name: the same whichever patients are there.
-
-    ``fractions`` are the parts that validate and calibrate; the rest trains.
-    """
-    digest = hashlib.sha256(f"{seed}:{patient}".encode()).digest()
-    draw = int.from_bytes(digest[:8], "big") / 2**64
-    validation, calibration = fractions
-    if draw < validation:
-        return "validation"
-    return "calibration" if draw < validation + calibration else "train"
-
-
-def read_roles(path: str | Path | None) -> dict[str, str]:
-    """Roles by patient from a CSV with the columns ``patient`` and ``role``; none of None.
-
-    Raises ``ValueError`` when there is no such file, or it holds something else.
-    """
-    if as_optional(path) is None:
-        return {}
-    table = Path(str(path))
-    if not table.is_file():
-        raise ValueError(f"{table}: no such list of patients; give null to draw all from the seed")
-    roles = {row["patient"]: row["role"] for row in _rows(table, ("patient", "role"))}
-    unknown = set(roles.values()) - set(ROLES)
-    if unknown:
-        raise ValueError(f"{table}: role {sorted(unknown)[0]!r} is not one of {', '.join(ROLES)}")
-    return roles
-
-
-def _rows(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV that must have the columns."""
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(
-                f"{table}: no column {missing[0]!r}; a comma-separated table with {', '.join(columns)}"
-            )
-        return list(reader)
 
 
 def _hc18_table(folder: Path) -> Path:
@@ -91,7 +47,7 @@ def hc18_items(
     table = _hc18_table(folder if list(folder.glob("*pixel_size_and_HC.csv")) else root)
     listed, wanted = read_roles(roles_file), {roles} if isinstance(roles, str) else set(roles)
     items, missing = [], []
-    for row in _rows(table, HC18_COLUMNS):
+    for row in read_rows(table, HC18_COLUMNS):
         name = row["filename"]
         image = folder / name
         label = image.with_name(f"{image.stem}_Annotation.png")

@@ -1,26 +1,22 @@
-"""Measured against the truth: what a bundle's inference gives on scans whose answer is known."""
+"""Heads against the truth: what a bundle measures on images whose head circumference is known."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fetal_monai import metrics
-from fetal_monai.record import atomic_write, format_value, write_json
+from fetal_monai.evaluation.table import Evaluation, extreme, mean, median, sd
 
 if TYPE_CHECKING:
-    from ignite.engine import Engine
-
     from fetal_monai.run import ScanRun
 
-__all__ = ["CalibrateHead", "EvaluateHead"]
+__all__ = ["CalibrateHead", "EvaluateHead", "describe", "summarise"]
 
 FAILURE_MM = 15.0
 FIGURES = ["hc_truth_mm", "hc_mm", "hc_difference_mm", "hc_mm_low", "hc_mm_high"]
@@ -28,7 +24,7 @@ FIGURES += ["dice", "hd95_mm", "average_surface_distance_mm"]
 COLUMNS = ["filename", "patient", "role", "trimester", *FIGURES, "flags"]
 
 
-class EvaluateHead:
+class EvaluateHead(Evaluation):
     """Compares every measured head with its truth; last of the ``output`` transforms, and a handler of the evaluator.
 
     As a transform it adds a row for each scan; attached after the ``ScanWriter`` it writes ``evaluation.csv``,
@@ -41,11 +37,8 @@ class EvaluateHead:
     """
 
     def __init__(self, truth: Sequence[Mapping[str, Any]], run: ScanRun, output_dir: str) -> None:
-        if run.resumed:
-            raise ValueError("an evaluation looks at every scan: run it without resume")
+        super().__init__(run, output_dir)
         self.truth = {Path(item["image"]).name: item for item in truth}
-        self.run, self.output_dir = run, Path(output_dir)
-        self.rows: list[dict[str, Any]] = []
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         from fetal_monai.measure.growth import ga_weeks_hadlock, trimester
@@ -77,28 +70,12 @@ class EvaluateHead:
         )
         return out
 
-    def attach(self, engine: Engine) -> None:
-        from ignite.engine import Events
-
-        engine.add_event_handler(Events.COMPLETED, lambda _: self.finish())
-
     def finish(self) -> dict[str, Any]:
         """Write the files and return what ``evaluation.json`` holds."""
         from fetal_monai.report.plots import bland_altman
 
-        self.rows.sort(key=lambda row: row["filename"])
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([format_value(name, row[name]) for name in COLUMNS] for row in self.rows)
-        atomic_write(self.output_dir / "evaluation.csv", table.getvalue())
-        groups = {
-            name: [row for row in self.rows if row["trimester"] == name]
-            for name in ("first", "second", "third")
-        }
-        summary: dict[str, Any] = {"unreadable": len(self.run.failures), "all": summarise(self.rows)}
-        summary["by_trimester"] = {name: summarise(rows) for name, rows in groups.items() if rows}
-        write_json(self.output_dir / "evaluation.json", summary)
+        self.write_rows(COLUMNS)
+        summary = self.write_summary(summarise, {"trimester": ("first", "second", "third")})
         pred, truth = (np.array([row[name] for row in self.rows]) for name in ("hc_mm", "hc_truth_mm"))
         if np.isfinite(truth).any():
             names = [f"{row['trimester']} trimester" for row in self.rows]
@@ -160,18 +137,18 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "failures": int((off | no_head).sum()),
         "hc_mm": metrics.agreement(columns["hc_mm"], columns["hc_truth_mm"]),
         "interval_coverage": coverage(columns["hc_mm_low"], columns["hc_mm_high"], columns["hc_truth_mm"]),
-        "interval_width_mm": {"median": _median(width), "mean": _mean(width)},
+        "interval_width_mm": {"median": median(width), "mean": mean(width)},
         **{
             name: {
-                "mean": _mean(columns[name]),
-                "sd": _sd(columns[name]),
-                "median": _median(columns[name]),
+                "mean": mean(columns[name]),
+                "sd": sd(columns[name]),
+                "median": median(columns[name]),
                 "worst": worst,
             }
             for name, worst in (
-                ("dice", _extreme(columns["dice"], np.min)),
-                ("hd95_mm", _extreme(columns["hd95_mm"], np.max)),
-                ("average_surface_distance_mm", _extreme(columns["average_surface_distance_mm"], np.max)),
+                ("dice", extreme(columns["dice"], np.min)),
+                ("hd95_mm", extreme(columns["hd95_mm"], np.max)),
+                ("average_surface_distance_mm", extreme(columns["average_surface_distance_mm"], np.max)),
             )
         },
     }
@@ -219,21 +196,3 @@ def _truth_of(
     if not is_line:
         return drawn, hc_mm
     return fit.ellipse.scaled(tuple(1 / s for s in spacing_mm or (1.0, 1.0))).mask(shape), hc_mm  # type: ignore[arg-type]
-
-
-def _extreme(values: NDArray[np.float64], function: Any) -> float:
-    finite = values[np.isfinite(values)]
-    return float(function(finite)) if len(finite) else math.nan
-
-
-def _mean(values: ArrayLike) -> float:
-    return _extreme(np.asarray(values), np.mean)
-
-
-def _median(values: ArrayLike) -> float:
-    return _extreme(np.asarray(values), np.median)
-
-
-def _sd(values: ArrayLike) -> float:
-    finite = np.asarray(values)[np.isfinite(values)]
-    return float(finite.std(ddof=1)) if len(finite) > 1 else math.nan

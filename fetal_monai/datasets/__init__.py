@@ -1,0 +1,28 @@
+"""Public datasets as they lie on disk, and who of their patients trains, validates, calibrates or tests."""
+
+from fetal_monai.datasets.brain import (
+    ATLAS_TO_FETA,
+    feta_items,
+    fetal_atlas_items,
+    ga_weeks_of,
+    remap_labels,
+    stack_items,
+)
+from fetal_monai.datasets.roles import ROLES, patient_role, read_roles
+from fetal_monai.datasets.ultrasound import hc18_items, hc18_patient, mask_items, reduce_hc18
+
+__all__ = [
+    "ATLAS_TO_FETA",
+    "ROLES",
+    "feta_items",
+    "fetal_atlas_items",
+    "ga_weeks_of",
+    "hc18_items",
+    "hc18_patient",
+    "mask_items",
+    "patient_role",
+    "read_roles",
+    "reduce_hc18",
+    "remap_labels",
+    "stack_items",
+]

@@ -1,0 +1,84 @@
+"""What every evaluation has: rows of scans compared with their truth, and the tables made of them at the end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fetal_monai.record import atomic_write, format_value, write_json
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
+
+    from fetal_monai.run import ScanRun
+
+__all__ = ["Evaluation", "extreme", "mean", "median", "sd"]
+
+
+class Evaluation:
+    """Collects `rows`, one dict for each scan; a handler that finishes when the run is over.
+
+    `run` is the run whose failed scans count as failures; raises ``ValueError`` if it is a resumed one.
+    """
+
+    def __init__(self, run: ScanRun, output_dir: str) -> None:
+        if run.resumed:
+            raise ValueError("an evaluation looks at every scan: run it without resume")
+        self.run, self.output_dir = run, Path(output_dir)
+        self.rows: list[dict[str, Any]] = []
+
+    def attach(self, engine: Engine) -> None:
+        from ignite.engine import Events
+
+        engine.add_event_handler(Events.COMPLETED, lambda _: self.finish())
+
+    def finish(self) -> dict[str, Any]:
+        """Write the files and return what ``evaluation.json`` holds."""
+        raise NotImplementedError
+
+    def write_rows(self, columns: Sequence[str]) -> None:
+        """Write ``evaluation.csv``, sorted by file name."""
+        self.rows.sort(key=lambda row: row["filename"])
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([format_value(name, row[name]) for name in columns] for row in self.rows)
+        atomic_write(self.output_dir / "evaluation.csv", table.getvalue())
+
+    def write_summary(
+        self, summarise: Callable[[Sequence[dict[str, Any]]], dict[str, Any]], by: dict[str, Iterable[Any]]
+    ) -> dict[str, Any]:
+        """Write ``evaluation.json``: all rows, and by the values of columns that `by` gives, in their order."""
+        summary: dict[str, Any] = {"unreadable": len(self.run.failures), "all": summarise(self.rows)}
+        for column, values in by.items():
+            groups = {value: [row for row in self.rows if row[column] == value] for value in values}
+            summary[f"by_{column}"] = {value: summarise(rows) for value, rows in groups.items() if rows}
+        write_json(self.output_dir / "evaluation.json", summary)
+        return summary
+
+
+def extreme(values: ArrayLike, function: Callable[[NDArray[np.float64]], Any]) -> float:
+    """The function of those values that are finite, NaN if none is."""
+    array = np.asarray(values, dtype=float)
+    finite = array[np.isfinite(array)]
+    return float(function(finite)) if len(finite) else math.nan
+
+
+def mean(values: ArrayLike) -> float:
+    return extreme(values, np.mean)
+
+
+def median(values: ArrayLike) -> float:
+    return extreme(values, np.median)
+
+
+def sd(values: ArrayLike) -> float:
+    """Standard deviation (n - 1) of the finite values, NaN of fewer than two."""
+    return extreme(values, lambda finite: finite.std(ddof=1) if len(finite) > 1 else math.nan)
