@@ -10,9 +10,21 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fetal_monai.record import Record
 from fetal_monai.report.flags import explain, level_of
-from fetal_monai.report.labels import describe_spacing, interval_text, value_text
+from fetal_monai.report.labels import describe_spacing, interval_text, label, value_text
 
-__all__ = ["LEVEL_COLOURS", "Colour", "axis_labels", "draw_strip", "head_caption"]
+__all__ = [
+    "LEVEL_COLOURS",
+    "MUTED",
+    "STRIP",
+    "TEXT",
+    "Colour",
+    "axis_labels",
+    "brain_caption",
+    "draw_strip",
+    "drawable",
+    "font",
+    "head_caption",
+]
 
 Colour = tuple[int, int, int]
 
@@ -20,6 +32,14 @@ LEVEL_COLOURS: dict[str, Colour] = {"note": (148, 163, 184), "check": (255, 176,
 STRIP: Colour = (17, 24, 39)
 TEXT: Colour = (243, 244, 246)
 MUTED: Colour = (176, 184, 196)
+
+
+BRAIN_WORDS = {
+    "ga_weeks": "Age given",
+    "atrial_width_left_mm": "Atrium left",
+    "atrial_width_right_mm": "right",
+    "transcerebellar_diameter_mm": "TCD",
+}
 
 
 def head_caption(record: Record) -> list[str]:
@@ -30,6 +50,23 @@ def head_caption(record: Record) -> list[str]:
         first += f"  (90 % interval {between})"
     ages = [("ga_weeks", "Age given"), ("ga_weeks_hadlock", "Age by HC"), ("hc_centile", "HC centile")]
     second = [f"{words} {text}" for name, words in ages if (text := value_text(name, measures.get(name)))]
+    last = f"Spacing {describe_spacing(record)}  ·  For research use only"
+    return [line for line in (first, "  ·  ".join(second), last) if line]
+
+
+def brain_caption(record: Record) -> list[str]:
+    """The lines that stand below a volume: the brain's volume, widths of the atria, age, voxels and their source."""
+    measures = record.measures
+    names = [name for name in ("brain_ml", "brain_mask_ml") if name in measures]
+    words = label(names[0]) if names else "Brain"
+    first = f"{words} {(names and value_text(names[0], measures[names[0]])) or 'not measured'}"
+    if names and (deviation := value_text(f"{names[0]}_z", measures.get(f"{names[0]}_z"))):
+        first += f"  (z {deviation})"
+    second = [
+        f"{words} {text}"
+        for name, words in BRAIN_WORDS.items()
+        if (text := value_text(name, measures.get(name)))
+    ]
     last = f"Spacing {describe_spacing(record)}  ·  For research use only"
     return [line for line in (first, "  ·  ".join(second), last) if line]
 
@@ -57,13 +94,13 @@ def draw_strip(
         if kind == "key":
             middle = top + 0.6 * size
             draw.line((left, middle, left + 1.5 * size, middle), fill=colour, width=max(2, size // 6))
-            draw.text((left + 2 * size, top), text, fill=colour, font=_font(size))
+            draw.text((left + 2 * size, top), text, fill=colour, font=font(size))
         elif kind == "badge":
-            box = (left, top - 0.15 * size, left + _font(size).getlength(text) + size, top + 1.35 * size)
+            box = (left, top - 0.15 * size, left + font(size).getlength(text) + size, top + 1.35 * size)
             draw.rounded_rectangle(box, radius=size * 0.35, fill=colour)
-            draw.text((left + 0.5 * size, top), text, fill=STRIP, font=_font(size))
+            draw.text((left + 0.5 * size, top), text, fill=STRIP, font=font(size))
         else:
-            draw.text((left, top), text, fill=colour, font=_font(_title(size) if kind == "title" else size))
+            draw.text((left, top), text, fill=colour, font=font(_title(size) if kind == "title" else size))
     return strip
 
 
@@ -90,13 +127,13 @@ def _layout(
     pieces: list[Piece] = []
     top = round(0.7 * size) + bar
     for kind, line in lines:
-        font = _font(_title(size) if kind == "title" else size)
+        face = font(_title(size) if kind == "title" else size)
         around = {"key": 2 * size, "badge": size}.get(kind, 0)
         step = round({"title": 2.1, "badge": 2.0}.get(kind, 1.55) * size)
         left = size
         for text, colour in line:
-            for part in _wrapped(_drawable(text), font, width - 2 * size - around):
-                long = round(font.getlength(part)) + around
+            for part in _wrapped(drawable(text), face, width - 2 * size - around):
+                long = round(face.getlength(part)) + around
                 if left > size and left + long > width - size:
                     left, top = size, top + step
                 pieces.append((left, top, part, colour, kind))
@@ -109,13 +146,13 @@ def _title(size: int) -> int:
     return round(1.3 * size)
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    if font.getlength(text) <= width:
+def _wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    if face.getlength(text) <= width:
         return [text]
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if lines[-1] and font.getlength(longer) > width:
+        if lines[-1] and face.getlength(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -123,16 +160,17 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]
 
 
 @functools.lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own font at that size in pixels."""
+    loaded = ImageFont.load_default(size)
+    if not isinstance(loaded, ImageFont.FreeTypeFont):
         raise RuntimeError("Pillow was built without FreeType; install Pillow from PyPI")
-    return font
+    return loaded
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
     """The text in characters that Pillow's own font has."""
-    for character, instead in {"–": "-", "−": "-", "µ": "u", "“": '"', "”": '"', "’": "'"}.items():
+    for character, instead in {"–": "-", "−": "-", "µ": "u", "×": "x", "“": '"', "”": '"', "’": "'"}.items():
         text = text.replace(character, instead)
     plain = unicodedata.normalize("NFKD", text)
     return "".join(c if c.isascii() or c in "±·°…" else "?" for c in plain if not unicodedata.combining(c))

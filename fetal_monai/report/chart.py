@@ -11,7 +11,7 @@ from fetal_monai.record import Record
 from fetal_monai.report.flags import level_of
 from fetal_monai.report.labels import describe_spacing, interval_text, number_text
 
-__all__ = ["CENTILES", "growth_section"]
+__all__ = ["CENTILES", "MARK_NAMES", "flag_level", "growth_section", "known", "mark", "mark_key"]
 
 CENTILES = (3, 10, 50, 90, 97)
 FIRST_WEEK, LAST_WEEK = 14, 40
@@ -20,13 +20,18 @@ MARKS = {  # shape and colours by the level of the flags
     "check": ("#855000", "#ffd27a"),
     "stop": ("#a01c1c", "#ffffff"),
 }
+MARK_NAMES = {
+    "": "no flag that bears on use",
+    "check": "flagged: look before use",
+    "stop": "flagged: do not use",
+}
 INTERGROWTH = "https://doi.org/10.1016/S0140-6736(14)61490-2"
 
 
 def growth_section(records: Sequence[tuple[str, Record]]) -> str:
     """The chart with its legend for the (id, record) that have `ga_weeks` and `hc_mm`; a hint if none has."""
-    measured = [(anchor, record) for anchor, record in records if _known(record, "hc_mm")]
-    aged = [(anchor, record) for anchor, record in measured if _known(record, "ga_weeks")]
+    measured = [(anchor, record) for anchor, record in records if known(record, "hc_mm")]
+    aged = [(anchor, record) for anchor, record in measured if known(record, "ga_weeks")]
     drawn = [item for item in aged if FIRST_WEEK <= float(item[1].measures["ga_weeks"]) <= LAST_WEEK]
     title = "<h2>Head circumference for gestational age</h2>"
     if not drawn:
@@ -43,23 +48,12 @@ def growth_section(records: Sequence[tuple[str, Record]]) -> str:
     if len(drawn) < len(aged):
         missing.append(f"{len(aged) - len(drawn)} outside 14 to 40 weeks")
     left_out = f" Not shown: {', '.join(missing)}." if missing else ""
-    levels = {_level(record) for _, record in drawn}
-    names = {
-        "": "no flag that bears on use",
-        "check": "flagged: look before use",
-        "stop": "flagged: do not use",
-    }
-    keys = "".join(
-        f'<li><svg viewBox="0 0 18 14" aria-hidden="true">{_mark(9, 7, level)}</svg>{name}</li>'
-        for level, name in names.items()
-        if level in levels
-    )
     return (
         f'<section id="growth" class="chart">{title}'
         f'<p class="quiet">{len(drawn)} scan{"s" if len(drawn) != 1 else ""} with a known age.{left_out} '
         "Vertical lines are the 90 % interval of the measurement.</p>"
         f"{_svg(drawn, _Frame(720, 440, 'wide'))}{_svg(drawn, _Frame(358, 400, 'narrow', week_step=4))}"
-        f'<ul class="key quiet">{keys}</ul><p><small>Curves: 3rd, 10th, 50th, 90th and 97th centile of '
+        f"{mark_key([record for _, record in drawn])}<p><small>Curves: 3rd, 10th, 50th, 90th and 97th centile of "
         f'INTERGROWTH-21st (<a href="{INTERGROWTH}">Papageorghiou 2014</a>). Ages as given with the scans, not '
         "estimated from them.</small></p></section>"
     )
@@ -116,7 +110,9 @@ def _svg(drawn: Sequence[tuple[str, Record]], frame: _Frame) -> str:
             f'<text x="{path[-1][0] + 5:.1f}" y="{lowest:.1f}">{percent}{"rd" if percent == 3 else "th"}</text>'
         )
     order = ["", "check", "stop"]
-    parts += [_point(*item, frame) for item in sorted(drawn, key=lambda item: order.index(_level(item[1])))]
+    parts += [
+        _point(*item, frame) for item in sorted(drawn, key=lambda item: order.index(flag_level(item[1])))
+    ]
     words = f"Head circumference in mm over gestational age in weeks, {len(drawn)} scans, with centile curves"
     return (
         f'<svg class="{frame.name}" viewBox="0 0 {frame.width:g} {frame.height:g}" role="img" '
@@ -153,7 +149,7 @@ def _grid(frame: _Frame) -> list[str]:
 def _point(anchor: str, record: Record, frame: _Frame) -> str:
     value, weeks = float(record.measures["hc_mm"]), float(record.measures["ga_weeks"])
     x, y = frame.x(weeks), frame.y(value)
-    level = _level(record)
+    level = flag_level(record)
     between = interval_text(record, "hc_mm")
     bar = ""
     if between:
@@ -163,10 +159,22 @@ def _point(anchor: str, record: Record, frame: _Frame) -> str:
     words = f"{record.filename}: HC {number_text('hc_mm', value)} mm"
     words += f" (90 % {between})" if between else ""
     words += f" at {number_text('ga_weeks', weeks)} weeks; spacing {describe_spacing(record)}"
-    return f'<a href="#{anchor}"><title>{escape(words)}</title>{bar}{_mark(x, y, level)}</a>'
+    return f'<a href="#{anchor}"><title>{escape(words)}</title>{bar}{mark(x, y, level)}</a>'
 
 
-def _mark(x: float, y: float, level: str) -> str:
+def mark_key(records: Sequence[Record]) -> str:
+    """What the marks of these records stand for."""
+    levels = {flag_level(record) for record in records}
+    keys = "".join(
+        f'<li><svg viewBox="0 0 18 14" aria-hidden="true">{mark(9, 7, level)}</svg>{name}</li>'
+        for level, name in MARK_NAMES.items()
+        if level in levels
+    )
+    return f'<ul class="key quiet">{keys}</ul>'
+
+
+def mark(x: float, y: float, level: str) -> str:
+    """A point of a chart: a disc, a triangle or a diamond by the weight of its flags."""
     stroke, fill = MARKS[level]
     style = f'fill="{fill}" stroke="{stroke}" stroke-width="1.5"'
     if not level:
@@ -176,11 +184,13 @@ def _mark(x: float, y: float, level: str) -> str:
     return f'<path d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z" {style}/>'
 
 
-def _level(record: Record) -> str:
+def flag_level(record: Record) -> str:
+    """`check`, `stop` or "": how a scan is marked."""
     level = level_of(record.all_flags)
     return level if level in ("check", "stop") else ""
 
 
-def _known(record: Record, name: str) -> bool:
+def known(record: Record, name: str) -> bool:
+    """Whether a scan has a number for a measure."""
     value = record.measures.get(name)
     return not record.failed and isinstance(value, int | float) and math.isfinite(value)

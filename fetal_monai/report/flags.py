@@ -112,6 +112,26 @@ FLAGS = {
         "The file holds no position and no voxel size that can be relied on, so its spacing was not used.",
         "Give the spacing with --spacing_mm or a CSV.",
     ),
+    "no_orientation": Flag(
+        "no orientation",
+        "The file says how large its voxels are, but not how they lie in the body.",
+        "Left and right may be exchanged; look at the picture, or save the file with its affine.",
+    ),
+    "sform_qform_differ": Flag(
+        "two orientations",
+        "The file says in two ways where its voxels lie, sform and qform, and they differ; the sform was used.",
+        "Check sides and lengths in a viewer; set the one that is wrong to the other.",
+    ),
+    "non_finite_voxels": Flag(
+        "voxels without a number",
+        "Some voxels are NaN or infinite; they were taken for the lowest value of the scan.",
+        "Check that they lie outside the brain.",
+    ),
+    "few_slices": Flag(
+        "few slices",
+        "The stack has fewer than 6 slices, so there is little to tell the brain by.",
+        "Check the outline in every slice.",
+    ),
     "tinted": Flag(
         "tinted",
         "The picture has one colour throughout, such as sepia; it was read as gray.",
@@ -123,6 +143,71 @@ FLAGS = {
         "The picture has more than 256 gray levels; they were scaled to 256.",
         "",
         "note",
+    ),
+    "no_brain": Flag(
+        "no brain found",
+        "No fetal brain was found in this volume, so nothing was measured.",
+        "Check that it is a T2-weighted volume of a fetal brain and that the brain lies inside of it.",
+        "stop",
+    ),
+    "implausible_volume": Flag(
+        "implausible volume",
+        "The brain is smaller or larger than that of any fetus of 18 to 40 weeks.",
+        "Another age, another organ, or a wrong voxel size: do not use the numbers.",
+        "stop",
+    ),
+    "missing_tissue": Flag(
+        "tissue missing",
+        "At least one of the seven tissues was hardly found.",
+        "Look at the labels; volumes of the others may hold what belongs to it.",
+    ),
+    "brain_axes_unsure": Flag(
+        "axes unsure",
+        "Front, top and sides of the brain could not be told from its tissues, so no length was measured.",
+        "Look at the labels; volumes do not depend on the axes.",
+    ),
+    "brain_cut_off": Flag(
+        "brain cut off",
+        "The brain reaches the edge of the volume, so part of it may be missing.",
+        "Volumes and diameters may be too small; a volume that holds the whole brain is better.",
+    ),
+    "csf_not_bright": Flag(
+        "CSF is not bright",
+        "The ventricles are no brighter than the white matter, which T2-weighted images of a fetus do not show.",
+        "CT, T1-weighted or wrongly labelled: do not use the numbers unless the labels fit the image.",
+        "stop",
+    ),
+    "atrium_not_found": Flag(
+        "atrium not found",
+        "The atrium of a lateral ventricle could not be told, so its width is empty.",
+        "Measure it by hand if it matters.",
+    ),
+    "ventriculomegaly_mild": Flag(
+        "atrium 10 to 12 mm",
+        "The wider atrium of the lateral ventricles measures 10 to 12 mm, the range of mild ventriculomegaly.",
+        "Check the line in the picture.",
+    ),
+    "ventriculomegaly_moderate": Flag(
+        "atrium 12 to 15 mm",
+        "The wider atrium of the lateral ventricles measures over 12 and under 15 mm, the range of moderate "
+        "ventriculomegaly.",
+        "Check the line in the picture.",
+    ),
+    "ventriculomegaly_severe": Flag(
+        "atrium 15 mm or more",
+        "The wider atrium of the lateral ventricles measures 15 mm or more, the range of severe ventriculomegaly.",
+        "Check the line in the picture.",
+    ),
+    "no_ga": Flag(
+        "no age",
+        "The gestational age is not known, so nothing could be compared with what is usual at that age.",
+        "Give it with --ga_weeks or a CSV beside the scans.",
+        "note",
+    ),
+    "ga_out_of_range": Flag(
+        "age out of range",
+        "The gestational age lies outside of the weeks that the age curves hold for.",
+        "z-scores and centiles are empty; the measures themselves are not affected.",
     ),
 }
 

@@ -23,6 +23,20 @@ LABELS = {
     "ga_weeks_hadlock": "Age by HC, Hadlock",
     "ga_weeks_intergrowth": "Age by HC, INTERGROWTH-21st",
     "hc_centile": "HC centile for the age",
+    "extra_axial_csf": "Extra-axial CSF",
+    "brain": "Brain",
+    "brain_mask": "Brain mask",
+    "intracranial": "Intracranial space",
+    "ventricle_asymmetry": "Ventricle asymmetry",
+    "cortical_surface": "Cortical surface",
+    "gyrification_index": "Gyrification index",
+    "mean_curvature": "Mean cortical curvature",
+    "brain_bpd": "Brain biparietal diameter",
+    "brain_ofd": "Brain occipitofrontal diameter",
+    "transcerebellar_diameter": "Transcerebellar diameter",
+    "atrial_width_left": "Atrial width, left",
+    "atrial_width_right": "Atrial width, right",
+    "deviation_score": "Deviation of the whole brain",
     "spacing": "Spacing",
     "spacing_row": "Spacing of rows",
     "spacing_column": "Spacing of columns",
@@ -36,6 +50,13 @@ HEADINGS = {  # shorter, for tables
     "bpd_mm": "BPD",
     "ofd_mm": "OFD",
     "tcd_mm": "TCD",
+    "brain_bpd_mm": "Brain BPD",
+    "brain_ofd_mm": "Brain OFD",
+    "transcerebellar_diameter_mm": "TCD",
+    "intracranial_ml": "Intra\u00adcranial",
+    "cortical_gray_matter_ml": "Cortical GM",
+    "deep_gray_matter_ml": "Deep GM",
+    "mean_curvature_per_mm": "Mean curvature",
     "ga_weeks": "GA given",
     "ga_weeks_hadlock": "GA by HC, Hadlock",
     "ga_weeks_intergrowth": "GA by HC, INTER\u00adGROWTH",
@@ -45,10 +66,17 @@ SPACING_SOURCES = {
     "dicom_region": "the DICOM ultrasound region",
     "pixel_spacing": "the DICOM header (PixelSpacing)",
     "affine": "the file's header (affine)",
+    "sform": "the file's header (sform)",
+    "qform": "the file's header (qform)",
+    "pixdim": "the file's header (pixdim)",
+    "dicom": "the DICOM series",
     "csv": "the CSV beside the images",
     "argument": "--spacing_mm as given",
 }
+PLAIN = {"deviation_score": 2, "gyrification_index": 2, "ventricle_asymmetry": 2}  # without a unit; decimals
+RELATIVE = {"_z": "z-score", "_centile": "centile"}  # after the whole name of a measure
 ENDINGS = {  # of a measure's name: unit, decimals
+    "_per_mm": ("per mm", 3),
     "_mm": ("mm", 1),
     "_mm2": ("mm²", 0),
     "_ml": ("mL", 1),
@@ -73,6 +101,10 @@ def label(name: str) -> str:
     for bound in ("low", "high"):
         if name.endswith(f"_{bound}"):
             return f"{label(name[: -len(bound) - 1])}, {bound}"
+    for ending, kind in RELATIVE.items():
+        rest = name.removesuffix(ending)
+        if rest != name and (rest in PLAIN or unit(rest)):
+            return f"{label(rest)}, {kind}"
     stem = _ending(name)[0]
     if stem in LABELS:
         return LABELS[stem]
@@ -126,8 +158,10 @@ def describe_spacing(record: Record) -> str:
     if record.spacing_mm is None:
         return "unknown, so there are no millimetres"
     source = SPACING_SOURCES.get(record.spacing_source, record.spacing_source.replace("_", " "))
-    row, column = record.spacing_mm
-    if "anisotropic_spacing" in record.all_flags:
+    if record.is_volume:
+        size = " × ".join(f"{side:.4g}" for side in record.spacing_mm) + " mm per voxel"
+    elif "anisotropic_spacing" in record.all_flags:
+        row, column = record.spacing_mm
         size = f"{row:.4g} mm per row, {column:.4g} mm per column"
     else:
         size = f"{record.spacing_isotropic_mm:.4g} mm per pixel"
@@ -141,6 +175,8 @@ def _ending(name: str) -> tuple[str, str, int | None]:
             name = name[: -len(bound)]
     if name.startswith("ga_weeks"):
         return name, "weeks", 1
+    if name in PLAIN:
+        return name, "", PLAIN[name]
     for ending, (text, decimals) in ENDINGS.items():
         if name.endswith(ending):
             keeps = ending in ("_centile", "_index", "_z")

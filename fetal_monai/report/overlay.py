@@ -21,13 +21,24 @@ from fetal_monai.report.flags import level_of
 if TYPE_CHECKING:
     from fetal_monai.measure.ellipse import Ellipse
 
-__all__ = ["axis_labels", "draw_overlay", "encode_png", "head_caption", "save_overlay", "thumbnail"]
+__all__ = [
+    "COLOURS",
+    "TEAL",
+    "axis_labels",
+    "data_uri",
+    "draw_overlay",
+    "encode_png",
+    "head_caption",
+    "save_overlay",
+    "stroke",
+    "thumbnail",
+]
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 TEAL: Colour = (45, 212, 191)
-ELLIPSE: dict[str, Colour] = {**LEVEL_COLOURS, "": TEAL, "note": TEAL}
+COLOURS: dict[str, Colour] = {**LEVEL_COLOURS, "": TEAL, "note": TEAL}  # of an outline, by its flags
 OUTLINE: Colour = (232, 200, 255)
 MINOR_AXIS: Colour = (125, 196, 255)
 MAJOR_AXIS: Colour = (255, 170, 214)
@@ -59,7 +70,7 @@ def draw_overlay(
     sides = aspect * pixels.shape[:2]
     scale = aspect * min(max(1.0, MIN_SIDE / sides.min()), MAX_SIDE / sides.max())
     picture = _picture(pixels, scale)
-    _draw(picture, scale, outline, ellipse, axes, ELLIPSE[level_of(flags)])
+    _draw(picture, scale, outline, ellipse, axes, COLOURS[level_of(flags)])
     keys = [key for key in zip(axis_labels, (MINOR_AXIS, MAJOR_AXIS), strict=True) if key[0]]
     keys = keys if axes and ellipse is not None else []
     if not (caption or flags or keys):
@@ -116,7 +127,12 @@ def thumbnail(
     sides = aspect * pixels.shape[:2]
     scale = aspect * min(width / sides[1], 0.75 * width / sides[0])
     picture = _picture(pixels, scale)
-    _draw(picture, scale, outline, ellipse, False, ELLIPSE[level_of(flags)])
+    _draw(picture, scale, outline, ellipse, False, COLOURS[level_of(flags)])
+    return data_uri(picture)
+
+
+def data_uri(picture: Image.Image) -> str:
+    """The picture as JPEG within a data URI."""
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=72)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
@@ -159,27 +175,37 @@ def _draw(
     width = max(1.5, min(picture.size) / 320)
     if outline is not None and len(np.asarray(outline)) > 1:
         points = (np.asarray(outline, dtype=float) + 0.5) * scale - 0.5
-        _stroke(picture, points, OUTLINE, 0.7 * width, opacity=0.55)
+        stroke(picture, [points], OUTLINE, 0.7 * width, opacity=0.55)
     if ellipse is None:
         return
     count = 360  # of points; a quarter of them leads from the major axis to the minor
     around = ellipse.scaled((scale[0], scale[1])).points(count) + 0.5 * (scale - 1)
     if axes:
-        _stroke(picture, around[count // 4 :: count // 2], MINOR_AXIS, 0.8 * width, opacity=0.75)
-        _stroke(picture, around[:: count // 2], MAJOR_AXIS, 0.8 * width, opacity=0.75)
-    _stroke(picture, np.vstack([around, around[:2]]), colour, width, opacity=1.0)
+        stroke(picture, [around[count // 4 :: count // 2]], MINOR_AXIS, 0.8 * width, opacity=0.75)
+        stroke(picture, [around[:: count // 2]], MAJOR_AXIS, 0.8 * width, opacity=0.75)
+    stroke(picture, [np.vstack([around, around[:2]])], colour, width, opacity=1.0)
 
 
-def _stroke(picture: Image.Image, line: Floats, colour: Colour, width: float, opacity: float) -> None:
-    """Draw a line of points (row, column), smooth at its edges, by supersampling the box that it fills."""
+def stroke(
+    picture: Image.Image, lines: Sequence[Floats], colour: Colour, width: float, opacity: float = 1.0
+) -> None:
+    """Draw lines of points (N, 2), (row, column), `width` pixels wide, on the picture in place.
+
+    Their edges are smooth: the box that they fill is supersampled.
+    """
+    if not lines:
+        return
     margin = int(width) + 2
-    low = np.maximum(np.floor(line.min(axis=0)).astype(int) - margin, 0)
-    high = np.minimum(np.ceil(line.max(axis=0)).astype(int) + margin + 1, (picture.height, picture.width))
+    low = np.floor(np.min([line.min(axis=0) for line in lines], axis=0)).astype(int) - margin
+    high = np.ceil(np.max([line.max(axis=0) for line in lines], axis=0)).astype(int) + margin + 1
+    low, high = np.maximum(low, 0), np.minimum(high, (picture.height, picture.width))
     rows, columns = (high - low).tolist()
     if rows <= 0 or columns <= 0:
         return
     factor = 4 if rows * columns < 100_000 else 3 if rows * columns < 400_000 else 2
     layer = Image.new("L", (columns * factor, rows * factor))
-    corners = ((line - low + 0.5) * factor)[:, ::-1].ravel().tolist()
-    ImageDraw.Draw(layer).line(corners, fill=round(255 * opacity), width=max(1, round(width * factor)))
+    draw = ImageDraw.Draw(layer)
+    for line in lines:
+        corners = ((line - low + 0.5) * factor)[:, ::-1].ravel().tolist()
+        draw.line(corners, fill=round(255 * opacity), width=max(1, round(width * factor)))
     picture.paste(colour, (int(low[1]), int(low[0])), layer.reduce(factor))

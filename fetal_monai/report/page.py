@@ -9,14 +9,20 @@ from typing import Any
 
 from fetal_monai.record import Record, atomic_write
 from fetal_monai.report.chart import growth_section
+from fetal_monai.report.curves import curves_of, curves_section
 from fetal_monai.report.flags import level_of
 from fetal_monai.report.labels import number_text
+from fetal_monai.report.measures import folded
 from fetal_monai.report.scans import card_groups, failed_block, flag_bars, measures_table, relative_url
 from fetal_monai.report.style import CSS, SCRIPT
 
 __all__ = ["RESEARCH_USE", "write_report"]
 
 RESEARCH_USE = "For research use only. Not for clinical use."
+STRIPS = (
+    "Strips go from 4 SD below to 4 SD above what is expected at the age; the band is the 3rd to the 97th centile, "
+    "the tick the median, the line through the mark its 90 % interval."
+)
 NAMES = {
     "bundle": "Bundle",
     "bundle_version": "Version of the bundle",
@@ -35,7 +41,7 @@ NAMES = {
     "warnings": "Warnings",
 }
 _MONO = {"weights_sha256", "command", "input", "output", "weights"}
-_ELSEWHERE = {"inputs", "skipped", "counts", "warnings"}
+_ELSEWHERE = {"inputs", "skipped", "counts", "warnings", "curves"}
 REFERENCES = {  # measure: what it stands on
     "ga_weeks_hadlock": "Age by HC, Hadlock 1984 (Radiology 152:497)",
     "ga_weeks_intergrowth": 'Age by HC, INTERGROWTH-21st (<a href="https://doi.org/10.1002/uog.15894">'
@@ -72,6 +78,7 @@ def write_report(
     stacked = " stacked" if len({flag for record in records for flag in record.all_flags}) > 5 else ""
     overview = growth_section(ok) if curves and "hc_mm" in held else ""
     overview += f'<section id="flags"><h2>Flags</h2>{flag_bars(records)}</section>' if records else ""
+    table = curves_of(run_info, records) if curves else {}
     body = [
         _header(title, run_info),
         "<main>",
@@ -79,6 +86,7 @@ def write_report(
         failed_block(failed),
         _warnings(run_info),
         f'<div class="overview{stacked}">{overview}</div>',
+        curves_section(ok, table) if table and ok else "",
         _measurements(named, ok, shown, lead),
         _provenance(out_dir, run_info, held),
         "</main>",
@@ -155,7 +163,10 @@ def _measurements(
         '<option value="none note">scans without such flags</option></select></label>'
         f'<output id="shown" aria-live="polite">{len(named)} of {len(named)} shown</output></div>'
     )
-    cards = f'<section id="scans"><h2>Scans</h2>{card_groups(ok, columns, lead)}</section>' if ok else ""
+    strips = f'<p class="quiet">{STRIPS}</p>' if folded(columns) and any(r.is_volume for _, r in ok) else ""
+    cards = (
+        f'<section id="scans"><h2>Scans</h2>{strips}{card_groups(ok, columns, lead)}</section>' if ok else ""
+    )
     return (
         '<section id="measurements"><h2>Measurements</h2><p class="quiet">'
         '<span class="screen">Click on a heading to sort. </span>An empty cell '

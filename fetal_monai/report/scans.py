@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections import Counter
@@ -21,6 +22,7 @@ from fetal_monai.report.labels import (
     unit,
     value_text,
 )
+from fetal_monai.report.measures import deviation_note, folded, group_of, grouped, measure_groups
 
 __all__ = ["card_groups", "failed_block", "flag_bars", "measures_table", "relative_url", "shown_name"]
 
@@ -86,6 +88,9 @@ def flag_bars(records: Sequence[Record]) -> str:
 
 def measures_table(records: Sequence[tuple[str, Record]], columns: Sequence[str]) -> str:
     """A row for each (id, record), sorted by clicking on a header; empty cells are undefined."""
+    volumes = any(record.is_volume for _, record in records)
+    hidden = folded(columns) if volumes else set()
+    columns = grouped(name for name in columns if name not in hidden) if volumes else columns
     texts = {name for _, record in records for name in columns if isinstance(record.measures.get(name), str)}
     heads = [_head("filename", "text")]
     heads += [_head(name, "text" if name in texts else "number") for name in columns]
@@ -98,7 +103,12 @@ def measures_table(records: Sequence[tuple[str, Record]], columns: Sequence[str]
         values = {"spacing_mm": record.spacing_isotropic_mm, **record.measures} if not record.failed else {}
         kinds = {"spacing_mm": "size"} | dict.fromkeys(texts, "text")
         cells += [
-            _cell(name, values.get(name, math.nan), kinds.get(name, "number"))
+            _cell(
+                name,
+                values.get(name, math.nan),
+                kinds.get(name, "number"),
+                deviation_note(record, name) if f"{name}_z" in hidden and not record.failed else "",
+            )
             for name in [*columns, "spacing_mm"]
         ]
         source = "" if record.failed else record.spacing_source
@@ -107,7 +117,17 @@ def measures_table(records: Sequence[tuple[str, Record]], columns: Sequence[str]
         badges = "".join(_badge(flag) for flag in record.all_flags)
         cells.append(f'<td class="text">{badges}</td>')
         rows.append(f'<tr class="{level}" {_data(record, level)}>{"".join(cells)}</tr>')
-    return f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>\n{chr(10).join(rows)}\n</tbody></table>"
+    top = _group_heads(columns) if volumes else ""
+    return (
+        f"<table><thead>{top}<tr>{''.join(heads)}</tr></thead><tbody>\n{chr(10).join(rows)}\n</tbody></table>"
+    )
+
+
+def _group_heads(columns: Sequence[str]) -> str:
+    """A row above the headings that says which columns belong together."""
+    cells = [(group, len(list(names))) for group, names in itertools.groupby(columns, group_of)]
+    heads = "".join(f'<th scope="colgroup" colspan="{count}">{group}</th>' for group, count in cells)
+    return f'<tr class="groups"><th></th>{heads}<th colspan="3"></th></tr>' if len(cells) > 1 else ""
 
 
 def card_groups(records: Sequence[tuple[str, Record]], columns: Sequence[str], lead: str) -> str:
@@ -122,8 +142,9 @@ def card_groups(records: Sequence[tuple[str, Record]], columns: Sequence[str], l
         group = names.get(level_of(record.all_flags), "Without such flags")
         groups[group].append(_card(anchor, record, columns, lead))
     alone = len(groups["Without such flags"]) == len(records)
+    style = "cards volumes" if any(record.is_volume for _, record in records) else "cards"
     return "".join(
-        f'<div class="group">{"" if alone else f"<h3>{name} ({len(cards)})</h3>"}<div class="cards">'
+        f'<div class="group">{"" if alone else f"<h3>{name} ({len(cards)})</h3>"}<div class="{style}">'
         + "\n".join(cards)
         + "</div></div>"
         for name, cards in groups.items()
@@ -153,7 +174,9 @@ def _card(anchor: str, record: Record, columns: Sequence[str], lead: str) -> str
         )
         parts.append(f'<ul class="why">{"".join(reasons)}</ul>')
     pairs = []
-    for name in columns:
+    if record.is_volume:
+        parts.append(measure_groups(record, [n for n in columns if n != lead or f"{lead}_z" in columns]))
+    for name in () if record.is_volume else columns:
         text = value_text(name, measures.get(name))
         bound = name.endswith(("_low", "_high")) and name.rpartition("_")[0] in columns
         if text and name != lead and not bound:
@@ -193,10 +216,10 @@ def _head(name: str, kind: str) -> str:
     )
 
 
-def _cell(name: str, value: float | str, kind: str) -> str:
+def _cell(name: str, value: float | str, kind: str, note: str = "") -> str:
     text = number_text(name, value)
     exact = f' data-v="{value:.8g}"' if text and not isinstance(value, str) else ""
-    return f'<td class="{kind}"{exact}>{escape(text)}</td>'
+    return f'<td class="{kind}"{exact}>{escape(text)}{note if text else ""}</td>'
 
 
 def _badge(flag: str) -> str:

@@ -129,6 +129,22 @@ summary { cursor: pointer; font-size: 14px; color: var(--accent); margin: 0 0 6p
 .why li.check { border-color: var(--check-line); } .why li.stop { border-color: var(--stop-line); }
 .why b { display: block; } .why .check b { color: var(--check); } .why .stop b { color: var(--stop); }
 
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); gap: 18px 28px; }
+.charts figure { margin: 0; break-inside: avoid; }
+.charts figcaption { font-weight: 600; font-size: 15px; }
+.groups th { position: static; text-align: left; padding: 7px 10px 0; border: 0; font-size: 13px; color: var(--muted); }
+.groups th + th { border-left: 1px solid var(--line); }
+td small { display: block; font-size: 13px; white-space: nowrap; }
+.beyond { color: var(--check); font-weight: 600; }
+.volumes { grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr)); }
+.volumes .card { contain-intrinsic-size: auto 760px; } .volumes .picture { aspect-ratio: 5 / 2; }
+.values th, .values td { position: static !important; box-shadow: none !important; background: none; border: 0;
+  padding: 2px 0 2px 10px; vertical-align: middle; }
+.values th { text-align: left; font-weight: 400; color: var(--muted); padding-left: 0; }
+.values .head th { font-weight: 600; color: var(--ink); padding-top: 10px; border-bottom: 1px solid var(--line); }
+.values td { white-space: nowrap; } .values td:nth-child(3) { width: 104px; } .values td:last-child { width: 62px; }
+.values svg { width: 96px; margin: 0 0 0 auto; }
+
 .about { grid-template-columns: minmax(110px, auto) 1fr; gap: 6px 24px; font-size: 15px; margin-top: 12px; }
 .about dd { text-align: left; overflow-wrap: anywhere; }
 .files { display: flex; flex-wrap: wrap; gap: 6px 20px; }
@@ -137,6 +153,9 @@ footer { margin-top: 48px; padding: 18px 24px 40px; border-top: 1px solid var(--
 
 @media (max-width: 860px) { .overview { grid-template-columns: minmax(0, 1fr); gap: 0; } }
 @media (max-width: 560px) {
+  .values { font-size: 13px; } .values th { padding-left: 0; } .values td { padding-left: 5px; }
+  .values td small { font-size: 12px; } .values td:nth-child(3) { width: 57px; } .values svg { width: 52px; }
+  .values td:nth-child(4) { width: 50px; } .volumes .card .body { padding: 12px 10px; }
   main, header, footer { padding-left: 16px; padding-right: 16px; }
   h1 { font-size: 25px; } .tiles { grid-template-columns: 1fr 1fr; } .failed { padding: 14px 16px 10px; }
   .wide { display: none; } .narrow { display: block; } .tools label, .tools input, .tools select { width: 100%; }
@@ -165,6 +184,8 @@ footer { margin-top: 48px; padding: 18px 24px 40px; border-top: 1px solid var(--
   .card { break-inside: avoid; content-visibility: visible; } .card .body { padding: 8px 10px; }
   .card dl, .why, .card h4, .lead span, .source { font-size: 8pt; } .lead b { font-size: 14pt; }
 .card details { display: none; }
+  .volumes { grid-template-columns: repeat(2, minmax(0, 1fr)); } .charts { grid-template-columns: repeat(3, 1fr); }
+  .values { font-size: 8pt; } .values th, .values td { padding: 1px 0 1px 6px; }
 }
 """
 
@@ -191,7 +212,7 @@ SCRIPT = """
     });
     body.append(...rows.map(([, row]) => row));
   };
-  if (table) for (const head of table.tHead.rows[0].cells)
+  if (table) for (const head of [...table.tHead.rows].at(-1).cells)
     head.querySelector("button").addEventListener("click", () => sort(head));
 
   const search = document.getElementById("search");
