@@ -1,0 +1,1 @@
+"""How far a brain lies from what is usual at its age."""
