@@ -43,6 +43,7 @@ class ScanRun:
         progress: show a progress bar.
         settings: whatever else changes the numbers; a resumed run must have the same.
         only: paths of the scans to take from ``dataset_dir``; None for all.
+        about: more for ``run.json``, such as the ``curves`` that the report draws.
 
     Raises:
         ScanError: there is no scan at all, or the spacing makes no sense.
@@ -65,6 +66,7 @@ class ScanRun:
         progress: bool | str = False,
         settings: Mapping[str, Any] | None = None,
         only: Sequence[str] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         from fetal_monai.scan import ScanError, read_spacing_csv
 
@@ -95,6 +97,7 @@ class ScanRun:
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "command": " ".join(sys.argv),
             "settings": {"spacing_mm": self.spacing_mm, "ga_weeks": self.ga_weeks, **(settings or {})},
+            **(about or {}),
         }
         parts = [self.info[name] for name in ("bundle_version", "weights_sha256", "settings")]
         key = hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()

@@ -137,8 +137,9 @@ class Checkpoint:
     """Averages the weights, keeps the last state and the best weights, and goes on where a run was killed.
 
     Attach it to the trainer after the validation handler. After each epoch ``last.pt`` in ``folder`` holds all that
-    is needed to go on; when the validator's ``metric`` falls, the averaged weights are written to ``model_path``, a
-    plain state dict. With ``resume`` a run starts from ``last.pt`` where there is one.
+    is needed to go on; when the validator's ``metric`` falls (or rises, with ``mode`` max), the averaged weights are
+    written to ``model_path``, a plain state dict; with ``mode`` last after every epoch. With ``resume`` a run starts
+    from ``last.pt`` where there is one.
 
     Args:
         scheduler: stepped after every iteration.
@@ -156,8 +157,11 @@ class Checkpoint:
         validator: Engine,
         metric: str,
         resume: bool | str = False,
+        mode: str = "min",
     ) -> None:
-        self.folder, self.model_path = Path(folder), Path(model_path)
+        if mode not in ("min", "max", "last"):
+            raise ValueError(f"mode is {mode!r}; give min, max or last")
+        self.folder, self.model_path, self.mode = Path(folder), Path(model_path), mode
         self.parts: dict[str, Any] = {
             "network": getattr(network, "module", network),  # what DistributedDataParallel wraps
             "averaged": averaged,
@@ -214,8 +218,9 @@ class Checkpoint:
     def epoch_completed(self, engine: Engine) -> None:
         if self.rank:
             return
-        if self.value < self.best:
-            self.best, self.best_epoch = self.value, engine.state.epoch
+        loss = {"min": self.value, "max": -self.value, "last": -float(engine.state.epoch)}[self.mode]
+        if loss < self.best:
+            self.best, self.best_epoch = loss, engine.state.epoch
             averaged = self.parts["averaged"].module.state_dict()
             atomic_save(
                 {name: value.detach().cpu().clone() for name, value in averaged.items()}, self.model_path

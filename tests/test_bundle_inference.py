@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from bundle_configs import metadata, parser_of, skip_without_weights, variants
 from bundle_runs import BUNDLES, HEAD, MONAI_WARNS_OF_CONFIGS, ROOT, Run, copy_samples, run_bundle
+from bundle_trials import TRIALS
 from PIL import Image
 
 import fetal_monai
@@ -22,35 +23,29 @@ pytestmark = pytest.mark.filterwarnings(MONAI_WARNS_OF_CONFIGS)
 each_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 each_variant = pytest.mark.parametrize(("bundle", "overlays"), variants())
 
-SCANS = {HEAD.name: ["371_HC.png", "799_HC.png"]}  # of data/samples, or made by a function of one's own
-COLUMNS = {
-    HEAD.name: [
-        *("hc_mm", "hc_mm_low", "hc_mm_high", "bpd_mm", "ofd_mm", "cephalic_index"),
-        *("ga_weeks_hadlock", "ga_weeks_intergrowth", "hc_centile"),
-    ]
-}
-LAST_COLUMNS = ["spacing_mm", "spacing_row_mm", "spacing_column_mm", "spacing_source", "flags"]
+SIDES = {2: ("spacing_row_mm", "spacing_column_mm"), 3: ("spacing_i_mm", "spacing_j_mm", "spacing_k_mm")}
 STAGES = {"read", "network", "output", "total"}
 
 
 def check_promises(run: Run, bundle: Path, scans: Path) -> None:
-    names = SCANS[bundle.name]
+    trial = TRIALS[bundle.name]
+    names = [*trial.names]
     assert run.files() == run.promised()
     assert {name: entry["status"] for name, entry in run.entries.items()} == dict.fromkeys(names, "ok")
     header = [*run.table[0]]
     assert header[0] == "filename"
-    assert header[-len(LAST_COLUMNS) :] == LAST_COLUMNS
-    assert [name for name in header if name in COLUMNS[bundle.name]] == COLUMNS[bundle.name]
+    last = ["spacing_mm", *SIDES[trial.axes], "spacing_source", "flags"]
+    assert header[-len(last) :] == last
+    assert [name for name in header if name in trial.columns] == [*trial.columns]
     assert [row["filename"] for row in run.table] == names
     assert [*run.rows] == names
     for name, entry in run.entries.items():
         assert {Path(output).name.rpartition("_")[2] for output in entry["outputs"]} >= {"overlay.png"}
-        with (
-            Image.open(run.out / f"{entry['stem']}_overlay.png") as overlay,
-            Image.open(scans / name) as scan,
-        ):
+        with Image.open(run.out / f"{entry['stem']}_overlay.png") as overlay:
             assert overlay.mode == "RGB"
-            assert overlay.width >= scan.width and overlay.height >= scan.height
+            check_overlay(overlay, scans / name, trial.axes)
+        if trial.axes == 3:
+            check_grid(run.out / f"{entry['stem']}_seg.nii.gz", scans / name)
         assert set(entry["seconds"]) == STAGES - {"total"}
         assert all(seconds > 0 for seconds in entry["seconds"].values())
     page = (run.out / "report.html").read_text(encoding="utf-8")
@@ -59,11 +54,31 @@ def check_promises(run: Run, bundle: Path, scans: Path) -> None:
     assert "research use" in page
 
 
+def check_overlay(overlay: Image.Image, scan: Path, axes: int) -> None:
+    """As large as the picture, or as its page is wide, where a volume has several views."""
+    if axes == 3:
+        assert overlay.width >= 800 and overlay.height >= 300
+        return
+    with Image.open(scan) as picture:
+        assert overlay.width >= picture.width and overlay.height >= picture.height
+
+
+def check_grid(labels: Path, scan: Path) -> None:
+    import nibabel
+
+    written, read = nibabel.load(labels), nibabel.load(scan)
+    assert written.shape == read.shape and written.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(written.affine, read.affine)
+    assert [int(written.header[code]) for code in ("sform_code", "qform_code")] == [
+        int(read.header[code]) for code in ("sform_code", "qform_code")
+    ]
+
+
 def check_provenance(run: Run, bundle: Path, weights: Path) -> None:
     info = run.info
     assert (info["bundle"], info["bundle_version"]) == (bundle.name, metadata(bundle)["version"])
     assert (info["weights"], info["weights_sha256"]) == (weights.name, file_sha256(weights))
-    assert info["counts"] == {"ok": len(SCANS[bundle.name]), "failed": 0, "skipped": 0} | {
+    assert info["counts"] == {"ok": len(TRIALS[bundle.name].names), "failed": 0, "skipped": 0} | {
         "skipped": info["counts"]["skipped"]
     }
     assert info["versions"]["fetal_monai"] == fetal_monai.__version__
@@ -75,7 +90,8 @@ def check_provenance(run: Run, bundle: Path, weights: Path) -> None:
 @each_variant
 def test_folder_to_folder(bundle: Path, overlays: tuple[str, ...], tmp_path: Path):
     skip_without_weights(bundle, overlays)
-    scans = copy_samples(tmp_path / "in", *SCANS[bundle.name])
+    scans = tmp_path / "in"
+    TRIALS[bundle.name].write(scans)
     run = run_bundle(bundle, scans, tmp_path / "out", *overlays)
     check_promises(run, bundle, scans)
     configs = [bundle / "configs" / f"{name}.yaml" for name in ("inference", *overlays)]
@@ -85,7 +101,8 @@ def test_folder_to_folder(bundle: Path, overlays: tuple[str, ...], tmp_path: Pat
 @each_bundle
 def test_runs_from_a_foreign_directory(bundle: Path, tmp_path: Path):
     """By the documented command, with paths relative to where it is called."""
-    scans = copy_samples(tmp_path / "in", *SCANS[bundle.name])
+    scans = tmp_path / "in"
+    TRIALS[bundle.name].write(scans)
     arguments = {"config_file": bundle / "configs" / "inference.yaml", "bundle_root": bundle}
     arguments |= {"dataset_dir": "in", "output_dir": "out", "progress": "false", "resume": "false"}
     options = [str(part) for name, value in arguments.items() for part in (f"--{name}", value)]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from bundle_configs import metadata, parser_of, skip_without_weights, variants
-from bundle_runs import BUNDLES, HEAD, MONAI_WARNS_OF_CONFIGS, SAMPLES
+from bundle_runs import BUNDLES, MONAI_WARNS_OF_CONFIGS
+from bundle_trials import TRIALS
 from monai.bundle import ConfigWorkflow, ckpt_export, verify_net_in_out
 from monai.bundle.properties import InferProperties, TrainProperties
 
@@ -19,15 +20,6 @@ pytestmark = [
 
 each_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 each_variant = pytest.mark.parametrize(("bundle", "overlays"), variants())
-
-SCANS = {HEAD.name: SAMPLES}
-TRAINING = {  # a few cases in place of the whole data set
-    HEAD.name: {
-        "train#dataset#data": "$fetal_monai.datasets.hc18_items(@dataset_dir)",
-        "validate#dataset#data": "$fetal_monai.datasets.hc18_items(@dataset_dir)",
-        "cache_rate": 0.0,
-    }
-}
 
 
 def configs_of(bundle: Path, name: str, overlays: tuple[str, ...] = ()) -> list[Path]:
@@ -101,12 +93,13 @@ def test_exports_to_torchscript(bundle: Path, tmp_path: Path):
 @each_variant
 def test_inference_has_its_properties(bundle: Path, overlays: tuple[str, ...], tmp_path: Path):
     skip_without_weights(bundle, overlays)
+    TRIALS[bundle.name].write(tmp_path / "in")
     check(
         configs_of(bundle, "inference", overlays),
         "infer",
         InferProperties,
-        dataset_dir=str(SCANS[bundle.name]),
-        output_dir=str(tmp_path),
+        dataset_dir=str(tmp_path / "in"),
+        output_dir=str(tmp_path / "out"),
     )
 
 
@@ -116,10 +109,9 @@ def test_training_has_its_properties(bundle: Path, overlays: tuple[str, ...], tm
         configs_of(bundle, "train", overlays),
         "train",
         TrainProperties,
-        dataset_dir=str(SCANS[bundle.name]),
         output_dir=str(tmp_path),
         model_path=str(tmp_path / "model.pt"),
-        **TRAINING[bundle.name],
+        **TRIALS[bundle.name].data(tmp_path / "data"),
     )
     assert not (tmp_path / "model.pt").exists()
 

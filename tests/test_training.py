@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from heads import probability_of
+from ignite.engine import Engine, Events
 from monai.transforms import Compose, RandomizableTransform, Transform
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from fetal_monai.measure.ellipse import Ellipse
 from fetal_monai.training import (
+    Checkpoint,
     EpochSampler,
     HeadCircumferenceError,
     SeededDataset,
@@ -140,3 +142,43 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     atomic_save({"epoch": 3}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 3}
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("min", 2), ("max", 3), ("last", 4)])
+def test_which_weights_are_kept(mode: str, kept: int, tmp_path: Path):
+    """Validation figures 3, 1, 7, 5 of four epochs; the weight is the epoch's number."""
+    figures = {1: 3.0, 2: 1.0, 3: 7.0, 4: 5.0}
+    network = torch.nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(network.parameters(), 0.0)
+    validator = Engine(lambda *_: None)
+    trainer = Engine(lambda *_: None)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate(engine: Engine) -> None:
+        torch.nn.init.constant_(averaged.module.weight, engine.state.epoch)
+        validator.run([0])
+
+    @validator.on(Events.COMPLETED)
+    def measure(engine: Engine) -> None:
+        engine.state.metrics["score"] = figures[trainer.state.epoch]
+
+    averaged = AveragedModel(network)
+    checkpoint = Checkpoint(
+        folder=str(tmp_path),
+        model_path=str(tmp_path / "model.pt"),
+        network=network,
+        optimizer=optimizer,
+        scheduler=torch.optim.lr_scheduler.ConstantLR(optimizer),
+        averaged=averaged,
+        validator=validator,
+        metric="score",
+        mode=mode,
+    )
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, checkpoint.epoch_completed)
+    trainer.run([0], max_epochs=4)
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["weight"].item() == kept
+
+
+def test_an_unknown_way_to_keep_weights():
+    with pytest.raises(ValueError, match="mode is 'best'; give min, max or last"):
+        Checkpoint("a", "b", None, None, None, None, None, "score", mode="best")  # type: ignore[arg-type]

@@ -54,8 +54,10 @@ def measure_stack(mask: ArrayLike, affine: ArrayLike, image: ArrayLike | None = 
     ValueError: the mask is not 3D, the affine is singular, or the image has another shape.
     """
     found, matrix = np.asarray(mask) != 0, np.asarray(affine, float)
-    if found.ndim != 3 or (image is not None and np.shape(image) != found.shape):
-        raise ValueError(f"mask has shape {found.shape}, image {np.shape(image)}; both must be one (I, J, K)")
+    gray = None if image is None else np.asarray(image)
+    if found.ndim != 3 or (gray is not None and gray.shape != found.shape):
+        shape = None if gray is None else gray.shape
+        raise ValueError(f"mask has shape {found.shape}, image {shape}; both must be one (I, J, K)")
     voxel_ml = abs(float(np.linalg.det(matrix[:3, :3]))) / 1000
     if not voxel_ml > 0:
         raise ValueError("the affine is singular; its columns must be the steps along three axes, in mm")
@@ -72,7 +74,7 @@ def measure_stack(mask: ArrayLike, affine: ArrayLike, image: ArrayLike | None = 
     measures["brain_through_plane_mm"] = (box[axis].stop - box[axis].start) * spacing
     measures["brain_in_plane_mm"] = _diameter(found.any(axis=axis), matrix[:3, across])
     flags = [] if PLAUSIBLE_MASK_ML[0] <= volume <= PLAUSIBLE_MASK_ML[1] else ["implausible_volume"]
-    if _is_cut_off(found, matrix, None if image is None else np.asarray(image)):
+    if _is_cut_off(found, matrix, gray):
         flags.append("brain_cut_off")
     return StackMeasurement(measures, flags, box)
 
@@ -100,7 +102,7 @@ def _box(seen: Bools) -> Box | None:
 
 
 def _diameter(shadow: Bools, steps: Floats) -> float:
-    """Largest distance in mm between two points of a shadow (M, N) of whole voxels, whose axes have the `steps` (3, 2)."""
+    """Largest distance in mm between points of a shadow (M, N) of whole voxels, whose axes have the `steps` (3, 2)."""
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from statistics import NormalDist
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsFloat
 
 from fetal_monai.record import Record
 from fetal_monai.report.chart import flag_level, known, mark, mark_key
@@ -31,7 +31,7 @@ WIDTH, HEIGHT = 356.0, 220.0
 class Normative(Protocol):
     """What is expected of a measure at an age."""
 
-    def expected(self, name: str, ga_weeks: float, /) -> tuple[float, float]:
+    def expected(self, name: str, ga_weeks: float, /) -> tuple[SupportsFloat, SupportsFloat]:
         """Mean and standard deviation, NaN where there is none."""
 
 

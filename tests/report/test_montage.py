@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from brains import affine_of, stored
+from balls import affine_of, stored
 from PIL import Image
 
 from fetal_monai.report.montage import draw_montage, montage_thumbnail

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from brains import CENTER_MM, affine_of, ball, distance_mm, rotation, stored
+from balls import CENTER_MM, affine_of, ball, distance_mm, rotation, stored
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from brains import CENTER_MM, affine_of, ball, rotation
+from balls import CENTER_MM, affine_of, ball, rotation
 
 from fetal_monai.report.slices import (
     VIEWS,

@@ -1,0 +1,119 @@
+"""What each bundle is tried on: small scans of its kind, what it promises of them, and cases to train with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from brain_files import write_atlas, write_stack, write_volume
+from bundle_runs import HEAD, MRI, STACK, copy_samples
+from heads import write_hc18
+
+UNET = {"_target_": "UNet", "in_channels": 1, "channels": [4, 8], "strides": [2], "norm": "BATCH"}
+PLANE = {**UNET, "spatial_dims": 2, "out_channels": 1}
+ROLES = {
+    "001": "train",
+    "002": "train",
+    "003": "train",
+    "004": "train",
+    "005": "validation",
+    "006": "validation",
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """`write` puts scans of these `names` into a folder; `columns` are the promised measures, in order.
+
+    `data` writes four cases to train with, and some to validate, and returns the values of train.yaml that lead to
+    them; `tiny` makes that training short, with a network that `other` replaces by a different one. `metric` chooses
+    the weights, by its `best`.
+    """
+
+    names: tuple[str, ...]
+    write: Callable[[Path], Any]
+    columns: tuple[str, ...]
+    data: Callable[[Path], dict[str, Any]]
+    tiny: dict[str, Any]
+    other: dict[str, Any]
+    metric: str
+    best: Callable[..., Any]
+    axes: int = 3
+
+
+def _hc18(folder: Path) -> dict[str, Any]:
+    """Six pictures in HC18's layout, and the roles of their patients."""
+    write_hc18(folder, [f"{patient}_HC.png" for patient in ROLES])
+    lines = ["patient,role", *(f"{patient},{role}" for patient, role in ROLES.items())]
+    (folder / "patients.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"dataset_dir": str(folder), "patients": str(folder / "patients.csv")}
+
+
+def _atlas(folder: Path) -> dict[str, Any]:
+    """Two cases, each of which comes twice."""
+    return {"dataset_dir": str(write_atlas(folder, "GA24_a", "GA31_b")), "repeats": 2}
+
+
+def _volume(out_channels: int, **changes: Any) -> dict[str, Any]:
+    network = {**UNET, "spatial_dims": 3, "out_channels": out_channels, **changes}
+    return {"network_def": network, "shape": [32, 32, 32]}
+
+
+TRIALS = {
+    HEAD.name: Trial(
+        names=("371_HC.png", "799_HC.png"),
+        write=lambda folder: copy_samples(folder, "371_HC.png", "799_HC.png"),
+        columns=(
+            *("hc_mm", "hc_mm_low", "hc_mm_high", "bpd_mm", "ofd_mm", "cephalic_index"),
+            *("ga_weeks_hadlock", "ga_weeks_intergrowth", "hc_centile"),
+        ),
+        data=_hc18,
+        tiny={"network_def": PLANE, "shape": [64, 96]},
+        other={"network_def": {**PLANE, "channels": [4, 6]}},
+        metric="val_hc_mae_mm",
+        best=min,
+        axes=2,
+    ),
+    MRI.name: Trial(
+        names=("one.nii.gz", "sub/two.nii"),
+        write=lambda folder: (
+            write_volume(folder / "one.nii.gz"),
+            write_volume(folder / "sub" / "two.nii", 17),
+        ),
+        columns=(
+            *(
+                "ga_weeks",
+                "extra_axial_csf_ml",
+                "cortical_gray_matter_ml",
+                "white_matter_ml",
+                "ventricles_ml",
+            ),
+            *("cerebellum_ml", "deep_gray_matter_ml", "brainstem_ml", "brain_ml", "intracranial_ml"),
+            *("atrial_width_left_mm", "atrial_width_right_mm", "brain_bpd_mm", "brain_ofd_mm"),
+            *("transcerebellar_diameter_mm", "deviation_score"),
+        ),
+        data=_atlas,
+        tiny=_volume(8),
+        other=_volume(8, channels=[4, 6]),
+        metric="val_dice",
+        best=max,
+    ),
+    STACK.name: Trial(
+        names=("one_T2w.nii.gz", "sub/two_T2w.nii"),
+        write=lambda folder: (
+            write_stack(folder / "one_T2w.nii.gz"),
+            write_stack(folder / "sub" / "two_T2w.nii", 29),
+        ),
+        columns=(
+            *("ga_weeks", "brain_mask_ml", "brain_slices", "slice_spacing_mm"),
+            *("brain_in_plane_mm", "brain_through_plane_mm"),
+        ),
+        data=_atlas,
+        tiny=_volume(2),
+        other=_volume(2, channels=[4, 6]),
+        metric="val_dice",
+        best=max,
+    ),
+}

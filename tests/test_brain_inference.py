@@ -1,0 +1,182 @@
+"""The two looks at a volume, with a network that takes what is bright for brain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fetal_monai.brain_inference import BrainInferer, brain_box, largest_part
+
+SHAPE = (64, 96, 64)
+BRAIN = (slice(20, 40), slice(50, 80), slice(16, 44))
+
+
+class BrightIsBrain(nn.Module):
+    """Logits (N, 2, X, Y, Z) that are even at ``level``; remembers what it was shown."""
+
+    def __init__(self, level: float = 0.5) -> None:
+        super().__init__()
+        self.level, self.seen = level, []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x.clone())
+        return torch.cat([self.level - x, x - self.level], dim=1)
+
+
+def picture(value: float = 1.0, around: float = 0.2) -> torch.Tensor:
+    image = torch.full((1, 1, *SHAPE), around)
+    image[(0, 0, *BRAIN)] = value
+    return image
+
+
+def truth() -> np.ndarray:
+    mask = np.zeros(SHAPE, bool)
+    mask[BRAIN] = True
+    return mask
+
+
+def found(logits: torch.Tensor) -> np.ndarray:
+    assert logits.shape == (1, 2, *SHAPE) and logits.dtype == torch.float32
+    return logits[0].argmax(0).numpy() > 0
+
+
+def sizes(network: BrightIsBrain) -> list[tuple[int, ...]]:
+    return [tuple(image.shape[2:]) for image in network.seen]
+
+
+def test_largest_part():
+    mask = torch.zeros(8, 8, 8, dtype=torch.bool)
+    mask[0, 0, :3] = mask[4:6, 4:6, 4:6] = True
+    kept = largest_part(mask)
+    assert kept.dtype == torch.bool and int(kept.sum()) == 8 and kept[4, 4, 4] and not kept[0, 0, 0]
+    assert not largest_part(torch.zeros(3, 3, 3, dtype=torch.bool)).any()
+    alone = largest_part(mask & kept)
+    assert torch.equal(alone, kept)
+
+
+def test_box_by_hand():
+    labels = torch.zeros(64, 64, 64, dtype=torch.long)
+    labels[20:30, 0:5, 40:60] = 3
+    # with 4 voxels around them: 16 to 34, -4 to 9, 36 to 64; sides 32, 16, 32 about their middles 25, 2.5, 50
+    assert brain_box(labels, 4, 16) == (slice(9, 41), slice(0, 16), slice(32, 64))
+    labels[50, 50, 5] = 1  # a smaller part does not count
+    assert brain_box(labels, 4, 16) == (slice(9, 41), slice(0, 16), slice(32, 64))
+    assert brain_box(torch.zeros_like(labels), 4, 16) is None
+    assert brain_box(torch.ones_like(labels), 4, 16) == (slice(0, 64),) * 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_box_holds_what_is_found_with_its_margin(seed):
+    random = np.random.default_rng(seed)
+    full = 16 * random.integers(1, 6, 3)
+    labels = torch.zeros(*full.tolist(), dtype=torch.long)
+    low = [int(random.integers(0, n - 4)) for n in full]
+    high = [int(random.integers(a + 1, n + 1)) for a, n in zip(low, full, strict=True)]
+    labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = 1
+    for side, a, b, n in zip(brain_box(labels, 3, 16), low, high, full, strict=True):
+        assert 0 <= side.start <= max(0, a - 3) and min(n, b + 3) <= side.stop <= n
+        assert (side.stop - side.start) % 16 == 0
+
+
+def test_looks_again_at_the_box_with_gray_values_of_its_own():
+    """Twice as bright beyond the brain's box, so that the brain is brighter once it is looked at alone."""
+    image = picture(0.6, 0.1)
+    image[0, 0, :, :16] = 1.5
+    network = BrightIsBrain(0.5)
+
+    def not_dazzled(x: torch.Tensor) -> torch.Tensor:
+        return network(torch.where(x > 1.2, 0, x))
+
+    logits = BrainInferer(amp=False, margin=4)(image, not_dazzled)
+    assert np.array_equal(found(logits), truth())
+    assert sizes(network) == [SHAPE, (32, 48, 48)]
+    assert network.seen[1].max() == pytest.approx(1.0)  # the brain's own top, where it was 0.6 before
+    assert tuple(logits[0, :, 0, 0, 0].tolist()) == (10.0, -10.0)
+
+
+def test_a_brain_that_fills_the_volume_is_looked_at_once():
+    network = BrightIsBrain()
+    image = torch.ones(1, 1, 32, 32, 32)
+    image[..., :2] = 0
+    logits = BrainInferer(amp=False)(image, network)
+    assert sizes(network) == [(32, 32, 32)]
+    assert torch.equal(logits[:, 1] > 0, image[:, 0] > 0)
+
+
+def test_coarse_look_first():
+    network = BrightIsBrain()
+    logits = BrainInferer(amp=False, coarse=2, margin=2)(picture(), network)
+    assert np.array_equal(found(logits), truth())
+    # 10 x 15 x 14 coarse voxels and 2 around them: sides 16, 32, 32, twice that on the fine grid
+    assert sizes(network) == [(32, 48, 32), (32, 64, 64)]
+    coarse = network.seen[0][0, 0]
+    assert coarse[12, 30, 12] == 1 and coarse[0, 0, 0] == pytest.approx(0.2)
+
+
+def test_coarse_look_looks_again_also_where_the_brain_fills_the_volume():
+    network = BrightIsBrain()
+    image = torch.ones(1, 1, 64, 64, 64)
+    image[0, 0, 0] = 0.1
+    logits = BrainInferer(amp=False, coarse=2)(image, network)
+    assert sizes(network) == [(32, 32, 32), (64, 64, 64)]
+    assert torch.equal(
+        logits[:, 1] > 0, image[:, 0] > 0.5
+    )  # the thin dark layer, too, that the first look lost
+
+
+@pytest.mark.parametrize("coarse", [1, 2])
+def test_where_nothing_is_found_nothing_is(coarse):
+    network = BrightIsBrain()
+    logits = BrainInferer(amp=False, coarse=coarse)(picture(0.3), network)
+    assert not found(logits).any()
+    assert len(network.seen) == 1
+
+
+def test_through_windows_as_at_once():
+    network = BrightIsBrain()
+    at_once = BrainInferer(amp=False, margin=4)(picture(), network)
+    windowed = BrightIsBrain()
+    inferer = BrainInferer(amp=False, margin=4, max_voxels=32 * 32 * 32, roi_size=(32, 32, 32))
+    logits = inferer(picture(), windowed)
+    assert np.array_equal(found(logits), truth())
+    torch.testing.assert_close(logits, at_once, atol=1e-4, rtol=1e-4)
+    assert set(sizes(windowed)) == {(32, 32, 32)}
+    assert len(windowed.seen) > 8
+
+
+def test_only_what_is_too_large_goes_through_in_windows():
+    network = BrightIsBrain()
+    inferer = BrainInferer(amp=False, coarse=2, margin=2, max_voxels=32 * 48 * 32, roi_size=(32, 32, 32))
+    assert np.array_equal(found(inferer(picture(), network)), truth())
+    assert sizes(network)[0] == (32, 48, 32)
+    assert set(sizes(network)[1:]) == {(32, 32, 32)}
+
+
+def test_flips_are_averaged():
+    """A network that shifts what it sees by one voxel: averaged with its mirror it errs to both sides alike."""
+
+    def shifting(x: torch.Tensor) -> torch.Tensor:
+        x = x.roll(1, 2)
+        return torch.cat([0.5 - x, x - 0.5], dim=1)
+
+    image = picture()
+    once = BrainInferer(amp=False, whole_enough=0)(image, shifting)
+    both = BrainInferer(amp=False, whole_enough=0, flips=[0])(image, shifting)
+    row = (0, 1, slice(19, 41), 60, 30)
+    assert once[row].tolist()[:3] == pytest.approx([-0.3, -0.3, 0.5])
+    assert both[row].tolist()[:3] == pytest.approx([0.1, 0.1, 0.5])
+    assert both[row].tolist() == pytest.approx(both[row].flip(0).tolist())
+
+
+def test_each_picture_of_a_batch_by_itself():
+    batch = torch.cat([picture(), picture(0.3)])
+    logits = BrainInferer(amp=False)(batch, BrightIsBrain())
+    assert np.array_equal(found(logits[:1]), truth())
+    assert not found(logits[1:]).any()
+
+
+def test_bfloat16_gives_float32():
+    logits = BrainInferer(amp=True)(picture(), nn.Sequential(nn.Conv3d(1, 2, 1)))
+    assert logits.dtype == torch.float32
