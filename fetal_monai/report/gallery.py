@@ -29,7 +29,7 @@ def draw_gallery(items: Iterable[Mapping[Any, Any]], path: str | Path, labels: i
         raise ValueError("no items; give some training pictures")
     width = max(tile.shape[1] for tile in tiles)
     blank = np.zeros((HEIGHT, width, 3), np.uint8)
-    rows = []
+    rows: list[NDArray[np.uint8]] = []
     for start in range(0, len(tiles), COLUMNS):
         row = tiles[start : start + COLUMNS]
         row = [np.pad(tile, ((0, GAP), (0, width - tile.shape[1] + GAP), (0, 0))) for tile in row]
