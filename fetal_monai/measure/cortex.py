@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from fetal_monai.measure.brain_frame import CEREBRUM, EDGE, BrainFrame, LabelVolume
 from fetal_monai.measure.brain_lengths import largest_part
 
-__all__ = ["CortexShape", "cortex_shape"]
+__all__ = ["CortexShape", "bare_white_matter", "cortex_shape"]
 
 Floats = NDArray[np.float64]
 
+EXTRA_AXIAL_CSF, CORTEX, WHITE_MATTER = 1, 2, 3
 STEP_MM = 1.0
 BLUR_MM = 1.0  # standard deviation: finer steps of the labels are no folds
 MARGIN_MM = 6.0
@@ -30,6 +32,24 @@ class CortexShape:
     mean_curvature_per_mm: float
     vertices: Floats
     faces: NDArray[np.int_]
+
+
+def bare_white_matter(labels: NDArray[np.integer]) -> float:
+    """Share of the brain's surface, from 0 to 1, where white matter lies bare, without cortex on it.
+
+    Counted in voxel faces towards extra-axial CSF or the outside, of labels (I, J, K) in the order of FeTA: those of
+    white matter over those of white matter and cortex. NaN without either.
+    """
+    outside = labels <= EXTRA_AXIAL_CSF
+    faces = {WHITE_MATTER: 0, CORTEX: 0}
+    for axis in range(3):
+        for here, there in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
+            at = tuple(here if n == axis else slice(None) for n in range(3))
+            beside = outside[tuple(there if n == axis else slice(None) for n in range(3))]
+            for label in faces:
+                faces[label] += int(np.count_nonzero((labels[at] == label) & beside))
+    total = sum(faces.values())
+    return faces[WHITE_MATTER] / total if total else math.nan
 
 
 def cortex_shape(volume: LabelVolume, frame: BrainFrame) -> CortexShape | None:

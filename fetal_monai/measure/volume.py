@@ -17,7 +17,7 @@ from fetal_monai.measure.brain_frame import (
     label_volume,
 )
 from fetal_monai.measure.brain_lengths import brain_diameters, transcerebellar_diameter
-from fetal_monai.measure.cortex import cortex_shape
+from fetal_monai.measure.cortex import bare_white_matter, cortex_shape
 from fetal_monai.measure.growth import atrial_width_grade
 from fetal_monai.measure.tissues import BRAIN_LABELS, TISSUES
 from fetal_monai.measure.ventricles import atrial_widths, ventricle_asymmetry
@@ -57,6 +57,9 @@ PLAUSIBLE_BRAIN_ML = (
 )  # a fetus of 18 weeks has more, one of 40 weeks less; an adult has over 1000
 MIN_TISSUE_ML = 0.1
 CUT_MM2 = 20.0  # of brain tissue along the volume's faces
+MAX_BARE = (
+    0.25  # of the surface; up to 0.17 in the atlases' labels, 0.35 to 0.70 where a network lost the cortex
+)
 MIN_VOXELS = 20  # of a tissue whose brightness is compared
 WHITE_MATTER, VENTRICLES = 3, 4
 
@@ -110,6 +113,8 @@ def measure_brain(labels: ArrayLike, affine: ArrayLike, image: ArrayLike | None 
         "atrial_width_grade": grades,
     }
     flags = brain_flags(measures, axes_sure=frame.sure)
+    if bare_white_matter(array) > MAX_BARE:
+        flags.append("cortex_incomplete")
     if _cut_area(array, np.asarray(affine, dtype=float)) > CUT_MM2:
         flags.append("brain_cut_off")
     if image is not None and _dark_csf(array, np.asarray(image)):

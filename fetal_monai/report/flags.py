@@ -177,6 +177,11 @@ FLAGS = {
         "CT, T1-weighted or wrongly labelled: do not use the numbers unless the labels fit the image.",
         "stop",
     ),
+    "cortex_incomplete": Flag(
+        "cortex incomplete",
+        "On over a quarter of the brain's surface white matter lies bare: the cortex was not found there.",
+        "Do not use the volumes of cortex, white matter and extra-axial fluid, nor surface and folding.",
+    ),
     "atrium_not_found": Flag(
         "atrium not found",
         "The atrium of a lateral ventricle could not be told, so its width is empty.",

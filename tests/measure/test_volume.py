@@ -19,7 +19,7 @@ from brains import (
 )
 
 from fetal_monai.measure.brain_frame import find_brain_frame, label_volume
-from fetal_monai.measure.cortex import cortex_shape
+from fetal_monai.measure.cortex import bare_white_matter, cortex_shape
 from fetal_monai.measure.tissues import TISSUES
 from fetal_monai.measure.volume import BRAIN_MEASURES, LINE_MEASURES, brain_flags, measure_brain
 from fetal_monai.report.flags import FLAGS
@@ -136,6 +136,24 @@ def test_a_ball_has_no_folds(radius):
     assert found.surface_mm2 == pytest.approx(4 * math.pi * radius**2, rel=0.02)
     assert found.gyrification_index == pytest.approx(1, abs=0.02)
     assert found.mean_curvature_per_mm == pytest.approx(1 / radius, rel=0.1)
+
+
+def test_bare_white_matter_by_hand():
+    """A bar of two voxels, white matter and cortex: five faces of each look outwards; CSF counts as outside."""
+    labels = np.zeros((4, 3, 3), np.uint8)
+    labels[1:3, 1, 1] = 3, 2
+    assert bare_white_matter(labels) == 0.5
+    labels[labels == 0] = 1
+    assert bare_white_matter(labels) == 0.5
+    labels[1, 1, 1] = 6
+    assert bare_white_matter(labels) == 0.0
+    assert math.isnan(bare_white_matter(np.zeros((3, 3, 3), np.uint8)))
+
+
+def test_a_lost_cortex_is_flagged(small):
+    assert "cortex_incomplete" not in small.flags
+    labels, affine = brain_labels(**SMALL)
+    assert "cortex_incomplete" in measure_brain(np.where(labels == 2, 3, labels), affine).flags
 
 
 def test_folds_count(upright):
