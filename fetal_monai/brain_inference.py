@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from monai.inferers import Inferer, SlidingWindowInferer
+from monai.transforms.utils import get_largest_connected_component_mask
 from torch.nn import functional as F
 
 from fetal_monai.inference import AutocastInferer
 from fetal_monai.transforms.mri import normalise_mr
+from fetal_monai.transforms.volume_grid import resize
 
-__all__ = ["BrainInferer", "brain_box", "largest_part"]
+__all__ = ["BrainInferer", "brain_box", "brain_extent"]
 
 
 class BrainInferer(Inferer):
@@ -24,6 +27,9 @@ class BrainInferer(Inferer):
 
     With ``coarse`` the first look is at the volume reduced by that factor, and finding nothing there is the answer; the
     sides must then be multiples of ``coarse * divisor``.
+
+    With ``length`` the second look has larger voxels where the brain is longer than that many, so that all brains look
+    about as long as those that the network learned from.
 
     Args:
         amp: bfloat16, see :class:`fetal_monai.inference.AutocastInferer`.
@@ -45,12 +51,13 @@ class BrainInferer(Inferer):
         overlap: float = 0.25,
         whole_enough: float = 0.8,
         coarse: int = 1,
+        length: float = math.inf,
     ) -> None:
         super().__init__()
         self.inferer = AutocastInferer(amp, flips)
         self.margin, self.divisor, self.max_voxels = margin, divisor, max_voxels
         self.windows = SlidingWindowInferer(roi_size, overlap=overlap, mode="gaussian")
-        self.whole_enough, self.coarse = whole_enough, coarse
+        self.whole_enough, self.coarse, self.length = whole_enough, coarse, length
 
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         return torch.cat([self._one(image[None], network) for image in inputs])
@@ -58,16 +65,27 @@ class BrainInferer(Inferer):
     def _one(self, image: torch.Tensor, network: Any) -> torch.Tensor:
         small = F.avg_pool3d(image, self.coarse) if self.coarse > 1 else image
         first = self._run(small, network)
-        box = brain_box(first[0].argmax(0), self.margin, self.divisor)
-        if self.coarse == 1 and (box is None or _volume(box) >= self.whole_enough * image[0, 0].numel()):
+        extent = brain_extent(first[0].argmax(0))
+        box = None if extent is None else brain_box(extent, small.shape[2:], self.margin, self.divisor)
+        length = 0 if extent is None else self.coarse * max(stop - start for start, stop in extent)
+        whole = box is None or _volume(box) >= self.whole_enough * image[0, 0].numel()
+        if self.coarse == 1 and whole and length <= self.length:
             return first
         logits = image.new_full((1, first.shape[1], *image.shape[2:]), -10.0, dtype=torch.float32)
         logits[:, 0] = 10.0
         if box is not None:
             x, y, z = (slice(s.start * self.coarse, s.stop * self.coarse) for s in box)
-            cut = image[0, 0, x, y, z]
-            logits[:, :, x, y, z] = self._run(normalise_mr(cut)[None, None].to(cut.dtype), network)
+            logits[:, :, x, y, z] = self._look(image[0, 0, x, y, z], max(1.0, length / self.length), network)
         return logits
+
+    def _look(self, cut: torch.Tensor, larger: float, network: Any) -> torch.Tensor:
+        """Logits (1, C, X, Y, Z) of a box, seen with voxels that many times larger."""
+        size = [max(1, round(n / larger)) for n in cut.shape]
+        content = normalise_mr(resize(cut.float(), size))
+        pad = [side for n in reversed(size) for side in (0, -n % self.divisor)]
+        x, y, z = size
+        logits = self._run(F.pad(content, pad)[None, None].to(cut.dtype), network)[:, :, :x, :y, :z]
+        return logits if larger == 1 else F.interpolate(logits, cut.shape, mode="trilinear")
 
     def _run(self, image: torch.Tensor, network: Any) -> torch.Tensor:
         if image[0, 0].numel() <= self.max_voxels:
@@ -79,30 +97,22 @@ def _volume(box: Sequence[slice]) -> int:
     return int(np.prod([s.stop - s.start for s in box]))
 
 
-def largest_part(mask: torch.Tensor) -> torch.Tensor:
-    """The largest connected part of a mask (X, Y, Z), a tensor of bool on its device; all False if there is none."""
-    from scipy import ndimage
+def brain_extent(labels: torch.Tensor) -> list[tuple[int, int]] | None:
+    """First voxel of the largest part of what is not 0 in (X, Y, Z), and the one after its last, along each axis.
 
-    parts, count = ndimage.label(mask.cpu().numpy())
-    if count < 2:
-        return mask.bool()
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return torch.from_numpy(parts == sizes.argmax()).to(mask.device)
-
-
-def brain_box(labels: torch.Tensor, margin: int, divisor: int) -> tuple[slice, slice, slice] | None:
-    """The box of the largest part of what is not 0 in (X, Y, Z), with a margin; its sides are multiples of ``divisor``.
-
-    None where nothing is found. The sides of ``labels`` must be such multiples too.
+    None where nothing is found.
     """
-    found = largest_part(labels > 0).nonzero(as_tuple=True)
-    if not len(found[0]):
-        return None
+    found = get_largest_connected_component_mask(labels > 0).nonzero(as_tuple=True)
+    return [(int(i.min()), int(i.max()) + 1) for i in found] if len(found[0]) else None
+
+
+def brain_box(
+    extent: Sequence[tuple[int, int]], shape: Sequence[int], margin: int, divisor: int
+) -> tuple[slice, slice, slice]:
+    """The box around an extent with a margin, within ``shape``; sides of both are multiples of ``divisor``."""
     box = []
-    for index, full in zip(found, labels.shape, strict=True):
-        first, last = int(index.min()) - margin, int(index.max()) + 1 + margin
-        size = min(-(-(last - first) // divisor) * divisor, full)
-        start = min(max((first + last - size) // 2, 0), full - size)
+    for (first, stop), full in zip(extent, shape, strict=True):
+        size = min(-(-(stop - first + 2 * margin) // divisor) * divisor, full)
+        start = min(max((first + stop - size) // 2, 0), full - size)
         box.append(slice(start, start + size))
     return box[0], box[1], box[2]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fetal_monai.brain_inference import BrainInferer, brain_box, largest_part
+from fetal_monai.brain_inference import BrainInferer, brain_box, brain_extent
 
 SHAPE = (64, 96, 64)
 BRAIN = (slice(20, 40), slice(50, 80), slice(16, 44))
@@ -46,36 +46,25 @@ def sizes(network: BrightIsBrain) -> list[tuple[int, ...]]:
     return [tuple(image.shape[2:]) for image in network.seen]
 
 
-def test_largest_part():
-    mask = torch.zeros(8, 8, 8, dtype=torch.bool)
-    mask[0, 0, :3] = mask[4:6, 4:6, 4:6] = True
-    kept = largest_part(mask)
-    assert kept.dtype == torch.bool and int(kept.sum()) == 8 and kept[4, 4, 4] and not kept[0, 0, 0]
-    assert not largest_part(torch.zeros(3, 3, 3, dtype=torch.bool)).any()
-    alone = largest_part(mask & kept)
-    assert torch.equal(alone, kept)
-
-
-def test_box_by_hand():
+def test_extent_and_box_by_hand():
     labels = torch.zeros(64, 64, 64, dtype=torch.long)
     labels[20:30, 0:5, 40:60] = 3
-    # with 4 voxels around them: 16 to 34, -4 to 9, 36 to 64; sides 32, 16, 32 about their middles 25, 2.5, 50
-    assert brain_box(labels, 4, 16) == (slice(9, 41), slice(0, 16), slice(32, 64))
     labels[50, 50, 5] = 1  # a smaller part does not count
-    assert brain_box(labels, 4, 16) == (slice(9, 41), slice(0, 16), slice(32, 64))
-    assert brain_box(torch.zeros_like(labels), 4, 16) is None
-    assert brain_box(torch.ones_like(labels), 4, 16) == (slice(0, 64),) * 3
+    extent = brain_extent(labels)
+    assert extent == [(20, 30), (0, 5), (40, 60)]
+    # with 4 voxels around them: 16 to 34, -4 to 9, 36 to 64; sides 32, 16, 32 about their middles 25, 2.5, 50
+    assert brain_box(extent, (64, 64, 64), 4, 16) == (slice(9, 41), slice(0, 16), slice(32, 64))
+    assert brain_extent(torch.zeros_like(labels)) is None
+    assert brain_box([(0, 64)] * 3, (64, 64, 64), 4, 16) == (slice(0, 64),) * 3
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_box_holds_what_is_found_with_its_margin(seed):
     random = np.random.default_rng(seed)
-    full = 16 * random.integers(1, 6, 3)
-    labels = torch.zeros(*full.tolist(), dtype=torch.long)
+    full = (16 * random.integers(1, 6, 3)).tolist()
     low = [int(random.integers(0, n - 4)) for n in full]
-    high = [int(random.integers(a + 1, n + 1)) for a, n in zip(low, full, strict=True)]
-    labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = 1
-    for side, a, b, n in zip(brain_box(labels, 3, 16), low, high, full, strict=True):
+    extent = [(a, int(random.integers(a + 1, n + 1))) for a, n in zip(low, full, strict=True)]
+    for side, (a, b), n in zip(brain_box(extent, full, 3, 16), extent, full, strict=True):
         assert 0 <= side.start <= max(0, a - 3) and min(n, b + 3) <= side.stop <= n
         assert (side.stop - side.start) % 16 == 0
 
@@ -124,6 +113,24 @@ def test_coarse_look_looks_again_also_where_the_brain_fills_the_volume():
     assert torch.equal(
         logits[:, 1] > 0, image[:, 0] > 0.5
     )  # the thin dark layer, too, that the first look lost
+
+
+def test_a_long_brain_is_looked_at_with_larger_voxels():
+    """30 voxels long, shown as 20 would be: 1.5 times larger ones, padded with 0 to whole multiples."""
+    network = BrightIsBrain()
+    logits = BrainInferer(amp=False, margin=4, length=20)(picture(), network)
+    assert sizes(network) == [SHAPE, (32, 32, 32)]  # of 32 x 48 x 48
+    second = network.seen[1][0, 0]
+    assert not second[21:].any() and second[20].any() and second[:21].min() > 0
+    assert int((second > 0.6).sum()) == pytest.approx(20 * 30 * 28 / 1.5**3, rel=0.1)
+    wrong = found(logits) != truth()
+    assert wrong.mean() < 0.01 and not wrong[21:39, 51:79, 17:43].any()  # but for the border
+
+
+def test_a_short_brain_keeps_its_voxels():
+    network = BrightIsBrain()
+    logits = BrainInferer(amp=False, margin=4, length=31)(picture(), network)
+    assert sizes(network) == [SHAPE, (32, 48, 48)] and np.array_equal(found(logits), truth())
 
 
 @pytest.mark.parametrize("coarse", [1, 2])

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from ignite.engine import Engine
 
-from fetal_monai.datasets import fetal_atlas_items, stack_items
+from fetal_monai.datasets import fetal_atlas_items, read_labels, stack_items
 from fetal_monai.evaluation import EvaluateLabels, describe_labels, summarise_labels
-from fetal_monai.evaluation.labels import read_truth
 from fetal_monai.measure.tissues import TISSUES
 from fetal_monai.record import Record
 
@@ -166,7 +165,7 @@ def test_truth_is_turned_as_its_scan_is_stored(tmp_path, order):
         nibabel.io_orientation(AFFINE), nibabel.orientations.axcodes2ornt(order)
     )
     scan = nibabel.Nifti1Image(labels, AFFINE).as_reoriented(turn)
-    found = read_truth(path, "feta", scan.shape, scan.affine)
+    found = read_labels(path, "feta", scan.shape, scan.affine)
     assert scan.shape != SHAPE or order == "LPS"
     assert np.array_equal(found, np.asanyarray(scan.dataobj))
 
@@ -176,18 +175,18 @@ def test_truth_on_another_grid_is_told(tmp_path):
     with pytest.raises(
         ValueError, match=r"labels\.nii\.gz: labels of 12x16x20 voxels .* scan, 12x16x21; resample"
     ):
-        read_truth(path, "feta", (12, 16, 21), AFFINE)
+        read_labels(path, "feta", (12, 16, 21), AFFINE)
     shifted = AFFINE.copy()
     shifted[2, 3] += 0.04  # less than a tenth of its 0.5 mm
-    assert read_truth(path, "feta", SHAPE, shifted).shape == SHAPE
+    assert read_labels(path, "feta", SHAPE, shifted).shape == SHAPE
     shifted[2, 3] += 0.04
     with pytest.raises(ValueError, match="not on the grid of their scan"):
-        read_truth(path, "feta", SHAPE, shifted)
+        read_labels(path, "feta", SHAPE, shifted)
     with pytest.raises(ValueError, match=r"labels\.nii\.gz: labels from 0 to 7; the key 'brain' has 0 to 1"):
-        read_truth(path, "brain", SHAPE, AFFINE)
+        read_labels(path, "brain", SHAPE, AFFINE)
     flat = save(tmp_path / "flat.nii.gz", np.zeros((12, 16, 20, 2), np.uint8))
     with pytest.raises(ValueError, match=r"flat\.nii\.gz: labels of 12x16x20x2 voxels"):
-        read_truth(flat, "feta", SHAPE, AFFINE)
+        read_labels(flat, "feta", SHAPE, AFFINE)
 
 
 def test_summary_of_nothing(tmp_path):

@@ -1,13 +1,7 @@
 """Public datasets as they lie on disk, and who of their patients trains, validates, calibrates or tests."""
 
-from fetal_monai.datasets.brain import (
-    ATLAS_TO_FETA,
-    feta_items,
-    fetal_atlas_items,
-    ga_weeks_of,
-    remap_labels,
-    stack_items,
-)
+from fetal_monai.datasets.brain import feta_items, fetal_atlas_items, ga_weeks_of, stack_items
+from fetal_monai.datasets.labels import ATLAS_TO_FETA, read_labels, remap_labels
 from fetal_monai.datasets.roles import ROLES, patient_role, read_roles
 from fetal_monai.datasets.ultrasound import hc18_items, hc18_patient, mask_items, reduce_hc18
 
@@ -21,6 +15,7 @@ __all__ = [
     "hc18_patient",
     "mask_items",
     "patient_role",
+    "read_labels",
     "read_roles",
     "reduce_hc18",
     "remap_labels",

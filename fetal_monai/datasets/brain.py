@@ -9,47 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from fetal_monai.datasets.roles import ROLES, patient_role, read_roles
 
 __all__ = [
-    "ATLAS_TO_FETA",
     "feta_items",
     "fetal_atlas_items",
     "ga_weeks_of",
-    "remap_labels",
     "stack_items",
 ]
 
-# Key of the atlases' labels (Fidon 2021, and their refinement of Gholipour 2017): 1 white matter, 2 intra-axial CSF,
-# 3 cerebellum, 4 extra-axial CSF, 5 cortical gray, 6 deep gray matter, 7 brainstem, 8 corpus callosum.
-ATLAS_TO_FETA = {0: 0, 1: 3, 2: 4, 3: 5, 4: 1, 5: 2, 6: 6, 7: 7, 8: 3}
-LABEL_KEYS = {"atlas": ATLAS_TO_FETA, "feta": {label: label for label in range(8)}, "brain": {0: 0, 1: 1}}
 IMAGE_TO_LABELS = {"t2w": "labels", "srr": "parcellation"}  # of one case's folder
 GA_WEEKS = (10.0, 45.0)  # what can be the gestational age of a fetus or newborn
-
-
-def remap_labels(labels: ArrayLike, label_key: str) -> NDArray[np.uint8]:
-    """Labels of a dataset's own key in the order of FeTA (``fetal_monai.measure.tissues``), of the same shape.
-
-    ``label_key`` is ``atlas`` (:data:`ATLAS_TO_FETA`), ``feta`` (kept) or ``brain`` (a mask of 0 and 1). Raises
-    ``ValueError`` for another key and for a label that the key does not know.
-    """
-    if label_key not in LABEL_KEYS:
-        raise ValueError(f"label_key is {label_key!r}; give one of {', '.join(LABEL_KEYS)}")
-    key = LABEL_KEYS[label_key]
-    array = np.asarray(labels)
-    table = np.array([key[label] for label in range(len(key))], dtype=np.uint8)
-    if array.size and not (array.min() >= 0 and array.max() < len(table)):
-        raise ValueError(
-            f"labels from {array.min():g} to {array.max():g}; the key {label_key!r} has 0 to {len(table) - 1}"
-        )
-    whole = array.astype(np.uint8)
-    if array.dtype.kind == "f" and not np.array_equal(whole, array):
-        raise ValueError("labels are not whole numbers; resample a label map by nearest neighbour")
-    return table[whole]
 
 
 def ga_weeks_of(name: str) -> float:

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fetal_monai import metrics
+from fetal_monai.datasets.labels import read_labels
 from fetal_monai.evaluation.table import Evaluation, extreme, mean, median, sd
 from fetal_monai.measure.tissues import TISSUES
 
 if TYPE_CHECKING:
     from fetal_monai.run import ScanRun
 
-__all__ = ["EvaluateLabels", "describe_labels", "read_truth", "summarise_labels"]
+__all__ = ["EvaluateLabels", "describe_labels", "summarise_labels"]
 
 SCORES = {
     "dice": np.min,
@@ -26,7 +26,6 @@ SCORES = {
     "euler_difference": np.max,
 }  # and worst
 AGES = {"under_25_weeks": 25.0, "25_to_29_weeks": 30.0, "from_30_weeks": math.inf}  # and where each ends
-ON_GRID = 0.1  # of a voxel: how far a corner of the truth may lie from that of its scan
 
 
 class EvaluateLabels(Evaluation):
@@ -59,7 +58,7 @@ class EvaluateLabels(Evaluation):
         record, scan = out["record"], out["scan"]
         labels = np.asarray(out["labels"])
         item = self.truth[Path(scan.source.path).resolve()]
-        truth = read_truth(item["label"], item["label_key"], labels.shape, scan.affine)
+        truth = read_labels(item["label"], item["label_key"], labels.shape, scan.affine)
         scores = metrics.label_scores(labels, truth, self.names, scan.spacing_mm)
         given, known = float(item.get("ga_weeks", math.nan)), float(scan.ga_weeks)
         ga_weeks = known if math.isnan(given) else given
@@ -95,34 +94,6 @@ class EvaluateLabels(Evaluation):
             scores_by_age(ages, dice, self.output_dir / "dice.png", name="Dice", groups=groups)
         print(describe_labels(summary["all"], summary["unreadable"]))  # noqa: T201  what the evaluation is run for
         return summary
-
-
-def read_truth(
-    path: str | Path, label_key: str, shape: Sequence[int], affine: ArrayLike
-) -> NDArray[np.uint8]:
-    """The labels of a NIfTI file in the order of FeTA, with its axes turned as those of a scan.
-
-    ``shape`` (3,) and ``affine`` (4, 4) are the scan's; ``label_key`` is what
-    :func:`fetal_monai.datasets.remap_labels` takes. Raises ``ValueError`` when the file is not on the scan's grid
-    however its axes are turned, or holds other labels than the key has.
-    """
-    import nibabel
-
-    from fetal_monai.datasets import remap_labels
-
-    image, affine = nibabel.load(path), np.asarray(affine, dtype=float)
-    turn = [nibabel.io_orientation(grid) for grid in (image.affine, affine)]
-    if image.ndim == 3:
-        image = image.as_reoriented(nibabel.orientations.ornt_transform(*turn))
-    if image.shape != tuple(shape) or not _is_same_grid(image.affine, affine, shape):
-        raise ValueError(
-            f"{path}: labels of {_size(image.shape)} voxels are not on the grid of their scan, {_size(shape)}; "
-            "resample them by nearest neighbour"
-        )
-    try:
-        return remap_labels(np.asanyarray(image.dataobj), label_key)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def summarise_labels(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = TISSUES) -> dict[str, Any]:
@@ -179,15 +150,3 @@ def _column(score: str, name: str) -> str:
 
 def _spread(values: Sequence[float], worst: Any) -> dict[str, float]:
     return {"mean": mean(values), "sd": sd(values), "median": median(values), "worst": extreme(values, worst)}
-
-
-def _is_same_grid(first: NDArray[Any], second: NDArray[Any], shape: Sequence[int]) -> bool:
-    """Whether the corner voxels of both affines coincide, to a part of a voxel."""
-    corners = np.array([[*np.ravel(place), 1] for place in np.ndindex(2, 2, 2)], dtype=float)
-    corners[:, :3] *= np.asarray(shape) - 1
-    off = np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max()
-    return bool(off < ON_GRID * np.linalg.norm(second[:3, :3], axis=0).min())
-
-
-def _size(shape: Sequence[int]) -> str:
-    return "x".join(str(side) for side in shape)

@@ -11,7 +11,7 @@ from fetal_monai.record import Record
 from fetal_monai.report.flags import level_of
 from fetal_monai.report.labels import describe_spacing, interval_text, number_text
 
-__all__ = ["CENTILES", "MARK_NAMES", "flag_level", "growth_section", "known", "mark", "mark_key"]
+__all__ = ["CENTILES", "MARK_NAMES", "flag_level", "growth_section", "known", "mark", "mark_key", "not_shown"]
 
 CENTILES = (3, 10, 50, 90, 97)
 FIRST_WEEK, LAST_WEEK = 14, 40
@@ -42,12 +42,7 @@ def growth_section(records: Sequence[tuple[str, Record]]) -> str:
             'charts. Ages come from a column <span class="mono">ga_weeks</span> in the CSV beside the images, or '
             'from <span class="mono">--ga_weeks</span>.</p></section>'
         )
-    missing = []
-    if len(aged) < len(measured):
-        missing.append(f"{len(measured) - len(aged)} without an age")
-    if len(drawn) < len(aged):
-        missing.append(f"{len(aged) - len(drawn)} outside 14 to 40 weeks")
-    left_out = f" Not shown: {', '.join(missing)}." if missing else ""
+    left_out = not_shown(len(measured) - len(aged), len(aged) - len(drawn), FIRST_WEEK, LAST_WEEK)
     return (
         f'<section id="growth" class="chart">{title}'
         f'<p class="quiet">{len(drawn)} scan{"s" if len(drawn) != 1 else ""} with a known age.{left_out} '
@@ -57,6 +52,14 @@ def growth_section(records: Sequence[tuple[str, Record]]) -> str:
         f'INTERGROWTH-21st (<a href="{INTERGROWTH}">Papageorghiou 2014</a>). Ages as given with the scans, not '
         "estimated from them.</small></p></section>"
     )
+
+
+def not_shown(ageless: int, outside: int, first: float, last: float) -> str:
+    """How many scans a chart of `first` to `last` weeks leaves out, and why; empty if none."""
+    missing = [f"{ageless} without an age"] if ageless else []
+    if outside:
+        missing.append(f"{outside} outside {first:g} to {last:g} weeks")
+    return f" Not shown: {', '.join(missing)}." if missing else ""
 
 
 @dataclass

@@ -14,7 +14,7 @@ from statistics import NormalDist
 from typing import Any, Protocol, SupportsFloat
 
 from fetal_monai.record import Record
-from fetal_monai.report.chart import flag_level, known, mark, mark_key
+from fetal_monai.report.chart import flag_level, known, mark, mark_key, not_shown
 from fetal_monai.report.labels import label, number_text, unit, value_text
 
 __all__ = ["CURVE_CENTILES", "Normative", "curve_table", "curves_of", "curves_section"]
@@ -78,12 +78,7 @@ def curves_section(records: Sequence[tuple[str, Record]], table: Mapping[str, An
             'a column <span class="mono">ga_weeks</span> in the CSV beside the volumes, or from '
             '<span class="mono">--ga_weeks</span>.</p></section>'
         )
-    missing = []
-    if len(aged) < len(records):
-        missing.append(f"{len(records) - len(aged)} without an age")
-    if len(drawn) < len(aged):
-        missing.append(f"{len(aged) - len(drawn)} outside {weeks[0]:g} to {weeks[-1]:g} weeks")
-    left_out = f" Not shown: {', '.join(missing)}." if missing else ""
+    left_out = not_shown(len(records) - len(aged), len(aged) - len(drawn), weeks[0], weeks[-1])
     charts = "".join(_chart(name, drawn, weeks, table["measures"][name]) for name in names)
     source = f" {escape(str(table['source']))}" if table.get("source") else ""
     return (

@@ -1,8 +1,9 @@
 """Where scans come in: what a folder holds, pixels or voxels and spacing, and masks back on a scan's own grid."""
 
-from fetal_monai.scan.picture import Grid, Region, ScanError
+from fetal_monai.scan.errors import ScanError
+from fetal_monai.scan.picture import Grid, Region
 from fetal_monai.scan.reader import Scan, read_scan
-from fetal_monai.scan.source import ScanSource, find_scans
+from fetal_monai.scan.source import ScanSource, find_scans, source_of
 from fetal_monai.scan.spacing import SpacingTable, check_spacing, read_spacing_csv
 from fetal_monai.scan.volume import VolumeScan, check_voxel_size, read_volume_scan
 from fetal_monai.scan.volume_source import find_volumes
@@ -23,6 +24,7 @@ __all__ = [
     "read_scan",
     "read_spacing_csv",
     "read_volume_scan",
+    "source_of",
     "write_image",
     "write_labels",
     "write_mask",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import Picture, Region, ScanError, Spacing, check_size, is_of_the_system
+from fetal_monai.scan.errors import ScanError, is_of_the_system
+from fetal_monai.scan.picture import Picture, Region, Spacing, check_size
 from fetal_monai.scan.source import has_dicom_magic
 from fetal_monai.scan.spacing import check_spacing
 

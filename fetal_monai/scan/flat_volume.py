@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fetal_monai.scan.errors import ScanError
 from fetal_monai.scan.itk import load_itk
 from fetal_monai.scan.nifti import nifti_errors, stored_sizes, unit_mm
-from fetal_monai.scan.picture import Grid, Picture, ScanError, Spacing, check_size
+from fetal_monai.scan.picture import Grid, Picture, Spacing, check_size
 from fetal_monai.scan.spacing import check_spacing
 
 __all__ = ["read_flat_volume"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import ScanError
+from fetal_monai.scan.errors import ScanError
 from fetal_monai.scan.voxels import Volume, time_index
 
 __all__ = ["ItkImage", "damaged", "load_itk", "read_itk"]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fetal_monai.scan.errors import ScanError, is_of_the_system
 from fetal_monai.scan.itk import damaged
-from fetal_monai.scan.picture import ScanError, is_of_the_system
 from fetal_monai.scan.voxels import Volume, VoxelSize, check_kind, time_index
 
 __all__ = ["nifti_errors", "read_nifti", "stored_sizes", "unit_mm"]

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grid", "Picture", "Region", "ScanError", "Spacing", "check_size", "is_of_the_system"]
+from fetal_monai.scan.errors import ScanError
+
+__all__ = ["Grid", "Picture", "Region", "Spacing", "check_size"]
 
 Spacing = tuple[float, float]  # mm per pixel, (row, column)
 
 MIN_SIDE = 32
 MAX_MEGAPIXELS = 100
-
-
-class ScanError(ValueError):
-    """A scan that cannot be read or makes no sense; the message names the file and says what would help."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,3 @@ def check_size(height: int, width: int) -> None:
         raise ScanError(
             f"is {width}x{height} pixels, over {MAX_MEGAPIXELS} megapixels; reduce it or cut out the scan"
         )
-
-
-def is_of_the_system(error: Exception) -> bool:
-    """Whether the file could not be opened or read at all; parsers raise OSError for damaged content too."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)

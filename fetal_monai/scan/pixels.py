@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import ScanError
+from fetal_monai.scan.errors import ScanError
 
 __all__ = ["ColourUse", "colour_use", "gray_from_rgb", "scale_to_8_bit"]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import Grid, Picture, ScanError, check_size
+from fetal_monai.scan.errors import ScanError
+from fetal_monai.scan.picture import Grid, Picture, check_size
 
 if TYPE_CHECKING:
     from PIL import Image

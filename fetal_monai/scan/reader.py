@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import Grid, Picture, Region, ScanError, Spacing, is_of_the_system
+from fetal_monai.scan.errors import ScanError, naming, parsing
+from fetal_monai.scan.picture import Grid, Picture, Region, Spacing
 from fetal_monai.scan.pixels import colour_use, gray_from_rgb, scale_to_8_bit
 from fetal_monai.scan.source import ScanSource, kind_of
 from fetal_monai.scan.spacing import SpacingTable, check_spacing
@@ -63,16 +64,11 @@ def read_scan(
     """
     if source.error:
         raise ScanError(source.error)
-    try:
-        picture = _read_whatever(source)
+    with naming(_name(source)):
+        with parsing():
+            picture = _read_picture(source)
         image, flags = _gray(picture)
         spacing, spacing_source, more_flags = _spacing(picture, source, spacing_mm, spacing_table)
-    except ScanError as error:
-        raise ScanError(f"{_name(source)}: {error}") from error
-    except OSError as error:
-        raise ScanError(f"{_name(source)}: cannot be opened ({error.strerror})") from error
-    except MemoryError as error:
-        raise ScanError(f"{_name(source)}: does not fit into memory") from error
     row = spacing_table.row(source) if spacing_table is not None else None
     return Scan(
         source,
@@ -84,17 +80,6 @@ def read_scan(
         row.ga_weeks if row is not None else math.nan,
         picture.grid,
     )
-
-
-def _read_whatever(source: ScanSource) -> Picture:
-    try:
-        return _read_picture(source)
-    except Exception as error:  # the parsers of the formats raise whatever the damage leads to
-        if isinstance(error, ScanError) or is_of_the_system(error):
-            raise
-        raise ScanError(
-            f"is damaged ({type(error).__name__}: {error}); copy it again from its source"
-        ) from error
 
 
 def _read_picture(source: ScanSource) -> Picture:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import ScanError
+from fetal_monai.scan.errors import ScanError
 from fetal_monai.scan.voxels import Volume, check_shape, check_time_point, shape_text
 
 if TYPE_CHECKING:

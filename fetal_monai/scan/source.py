@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fetal_monai.scan.picture import ScanError
+from fetal_monai.scan.errors import ScanError
 
 __all__ = [
     "OWN_OUTPUTS",
@@ -18,6 +18,7 @@ __all__ = [
     "has_dicom_magic",
     "kind_of",
     "posix_below",
+    "source_of",
     "unique_stems",
     "walk",
 ]
@@ -45,6 +46,14 @@ class ScanSource:
     frame: int | None = None
     error: str = ""
     files: tuple[Path, ...] = ()
+
+
+def source_of(scan: ScanSource | str | Path) -> ScanSource:
+    """The source that a path stands for; a source stays as it is."""
+    if isinstance(scan, ScanSource):
+        return scan
+    path = Path(scan)
+    return ScanSource(path, path.name, bare_name(path.name))
 
 
 def find_scans(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str]]]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fetal_monai.scan.picture import ScanError, Spacing
+from fetal_monai.scan.errors import ScanError
+from fetal_monai.scan.picture import Spacing
 from fetal_monai.scan.source import ScanSource, posix_below, walk
 
 __all__ = ["SpacingRow", "SpacingTable", "check_spacing", "read_spacing_csv"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import ScanError, is_of_the_system
+from fetal_monai.scan.errors import ScanError, naming, parsing
 from fetal_monai.scan.source import ScanSource, kind_of
 from fetal_monai.scan.spacing import SpacingTable
 from fetal_monai.scan.voxels import Volume, VoxelSize, clean_voxels
@@ -56,18 +56,13 @@ def read_volume_scan(
     if source.error:
         raise ScanError(source.error)
     row = spacing_table.row(source) if spacing_table is not None else None
-    try:
+    with naming(source.filename):
         if row is not None and row.error:
             raise ScanError(row.error)
-        volume = _read_whatever(source, time_point, min_size)
+        with parsing():
+            volume = _read_volume(source, time_point, min_size)
         image, flags = clean_voxels(volume.voxels)
         affine, spacing, spacing_source = _geometry(volume, spacing_mm)
-    except ScanError as error:
-        raise ScanError(f"{source.filename}: {error}") from error
-    except OSError as error:
-        raise ScanError(f"{source.filename}: cannot be opened ({error.strerror})") from error
-    except MemoryError as error:
-        raise ScanError(f"{source.filename}: does not fit into memory") from error
     return VolumeScan(
         source,
         image,
@@ -96,26 +91,19 @@ def check_voxel_size(value: float | Sequence[float], name: str = "spacing_mm") -
     return i, j, k
 
 
-def _read_whatever(source: ScanSource, time_point: int | None, min_size: int) -> Volume:
-    try:
-        if source.files:
-            from fetal_monai.scan.series import read_series
+def _read_volume(source: ScanSource, time_point: int | None, min_size: int) -> Volume:
+    if source.files:
+        from fetal_monai.scan.series import read_series
 
-            return read_series(source.files, time_point, min_size)
-        if source.path.name.lower().endswith((".nii", ".nii.gz")):
-            from fetal_monai.scan.nifti import read_nifti
+        return read_series(source.files, time_point, min_size)
+    if source.path.name.lower().endswith((".nii", ".nii.gz")):
+        from fetal_monai.scan.nifti import read_nifti
 
-            return read_nifti(source.path, time_point, min_size)
-        if kind_of(source.path) == "volume":
-            from fetal_monai.scan.itk import read_itk
+        return read_nifti(source.path, time_point, min_size)
+    if kind_of(source.path) == "volume":
+        from fetal_monai.scan.itk import read_itk
 
-            return read_itk(source.path, time_point, min_size)
-    except Exception as error:  # the parsers of the formats raise whatever the damage leads to
-        if isinstance(error, ScanError) or is_of_the_system(error):
-            raise
-        raise ScanError(
-            f"is damaged ({type(error).__name__}: {error}); copy it again from its source"
-        ) from error
+        return read_itk(source.path, time_point, min_size)
     raise ScanError("is no volume; NIfTI, MHA, NRRD and DICOM series are read")
 
 

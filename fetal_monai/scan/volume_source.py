@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from fetal_monai.scan.picture import ScanError, is_of_the_system
+from fetal_monai.scan.errors import ScanError, is_of_the_system
 from fetal_monai.scan.source import (
     OWN_OUTPUTS,
     ScanSource,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetal_monai.scan.picture import ScanError
+from fetal_monai.scan.errors import ScanError
 
 __all__ = [
     "Volume",

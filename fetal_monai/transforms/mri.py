@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -61,10 +62,14 @@ class BrainSourced(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from scipy import ndimage
 
+        from fetal_monai.datasets import read_labels
+        from fetal_monai.scan import read_volume_scan, source_of
+
         out = dict(data)
-        image, labels, affine = _read_labelled(out)
-        image, _ = to_canonical(image, affine)
-        labels, affine = to_canonical(labels, affine)
+        scan = read_volume_scan(source_of(out["image"]))
+        labels = read_labels(out["label"], out["label_key"], scan.image.shape, scan.affine)
+        image, affine = to_canonical(scan.image, scan.affine)
+        labels, _ = to_canonical(labels, scan.affine)
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         box = ndimage.find_objects((labels > 0).astype(np.uint8))[0]
         length_mm = float((box[1].stop - box[1].start) * spacing[1])
@@ -99,37 +104,22 @@ class BrainSourced(Transform):
         return out
 
 
-def _read_labelled(item: Mapping[Hashable, Any]) -> tuple[NDArray, NDArray, NDArray]:
-    import nibabel
-
-    from fetal_monai.datasets import remap_labels
-
-    image: Any = nibabel.load(item["image"])
-    labels: Any = nibabel.load(item["label"])
-    if image.shape != labels.shape:
-        raise ValueError(f"{item['label']}: has shape {labels.shape}, its scan {image.shape}")
-    return (
-        np.asarray(image.dataobj),
-        remap_labels(np.asarray(labels.dataobj), item["label_key"]),
-        labels.affine,
-    )
-
-
 class BrainPictured(Transform):
     """Show ``source`` of :class:`BrainSourced` as it is: ``image`` and ``label`` (1, X, Y, Z).
 
-    The grid has ``voxel_mm``; sides are padded to multiples of ``divisor``. For validation.
+    The grid has ``voxel_mm``, or larger voxels where the head is longer than ``length_voxels`` of these; sides are
+    padded to multiples of ``divisor``. For validation.
     """
 
-    def __init__(self, voxel_mm: float = 1.0, divisor: int = 16) -> None:
-        self.voxel_mm, self.divisor = voxel_mm, divisor
+    def __init__(self, voxel_mm: float = 1.0, divisor: int = 16, length_voxels: float = math.inf) -> None:
+        self.voxel_mm, self.divisor, self.length_voxels = voxel_mm, divisor, length_voxels
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from fetal_monai.synthesis.mri import sampling_grid
 
         out = dict(data)
         source = out.pop("source")
-        step = self.voxel_mm / source["voxel_mm"]
+        step = max(self.voxel_mm, source["length_mm"] / self.length_voxels) / source["voxel_mm"]
         size = np.array(source["label"].shape)
         shape = (np.ceil(size / step / self.divisor) * self.divisor).astype(int).tolist()
         points = sampling_grid(shape, np.eye(3) * step, (size - 1) / 2)

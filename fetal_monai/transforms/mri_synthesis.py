@@ -22,6 +22,8 @@ class RandFetalBraind(RandomizableTransform):
 
     Args:
         shape: of both, in voxels of ``voxel_mm``.
+        length_voxels: least, most frequent and greatest length of the head in voxels; their size then follows from the
+            head's, and ``voxel_mm`` does not matter.
         synthetic: share of pictures with a contrast made from the labels; the others show the real scan.
         t2_like: share of the made contrasts that keep the order of T2w.
         rotate: SD of the angles in radians; a share ``turn_prob`` is turned by any angle.
@@ -29,6 +31,7 @@ class RandFetalBraind(RandomizableTransform):
         stretch: SD of the logarithm of each axis on its own.
         elastic_mm: largest SD of the elastic displacement.
         ventricle_mm: largest shift of the ventricles' wall, outwards; a third of it inwards.
+        narrow_mm: most that the skull closes in on the fluid around the brain, in one of three pictures.
         shift_mm: SD of the head's place in the picture.
         artefacts: how often blur, thick slices, motion, bias, gamma and noise are put on, 1 as usual, 0 for never.
         bare: share of the pictures that end at the brain; another ``masked`` end within 25 mm of it.
@@ -38,6 +41,7 @@ class RandFetalBraind(RandomizableTransform):
         self,
         shape: Sequence[int] = (80, 96, 80),
         voxel_mm: float = 1.2,
+        length_voxels: tuple[float, float, float] | None = None,
         synthetic: float = 0.5,
         t2_like: float = 0.9,
         rotate: float = 0.2,
@@ -47,13 +51,14 @@ class RandFetalBraind(RandomizableTransform):
         stretch: float = 0.05,
         elastic_mm: float = 3.0,
         ventricle_mm: float = 5.0,
+        narrow_mm: float = 6.0,
         shift_mm: float = 5.0,
         artefacts: float = 1.0,
         bare: float = 0.35,
         masked: float = 0.35,
     ) -> None:
         RandomizableTransform.__init__(self, 1.0)
-        self.shape, self.voxel_mm = tuple(shape), voxel_mm
+        self.shape, self.voxel_mm, self.length_voxels = tuple(shape), voxel_mm, length_voxels
         self.synthetic, self.t2_like = synthetic, t2_like
         self.rotate, self.turn_prob, self.zoom, self.length_mm = rotate, turn_prob, zoom, length_mm
         self.stretch, self.elastic_mm, self.ventricle_mm, self.shift_mm = (
@@ -62,7 +67,7 @@ class RandFetalBraind(RandomizableTransform):
             ventricle_mm,
             shift_mm,
         )
-        self.artefacts, self.bare, self.masked = artefacts, bare, masked
+        self.narrow_mm, self.artefacts, self.bare, self.masked = narrow_mm, artefacts, bare, masked
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         out = dict(data)
@@ -72,7 +77,7 @@ class RandFetalBraind(RandomizableTransform):
             points, seen = self._shape(source)
             label = sample(source["label"][None], points, "nearest")[0]
             image = sample(source["image"][None], seen)[0]
-            distance = self._distance(source, points)
+            label, distance = self._narrow(label, self._distance(source, points))
             if self.R.rand() < self.synthetic:
                 image = mri.label_contrast(label, image, self.R, self.R.rand() < self.t2_like)
             else:
@@ -87,7 +92,7 @@ class RandFetalBraind(RandomizableTransform):
 
     def _shape(self, source: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Points of the source that labels and scan are looked up at; they differ where slices moved."""
-        random, step = self.R, self.voxel_mm / source["voxel_mm"]
+        random = self.R
         angles = (
             random.uniform(-np.pi, np.pi, 3)
             if random.rand() < self.turn_prob
@@ -95,7 +100,9 @@ class RandFetalBraind(RandomizableTransform):
         )
         length_mm = source["length_mm"]
         zoom = np.clip(length_mm * np.exp(random.normal(0, self.zoom)), *self.length_mm) / length_mm
-        scale = step / zoom * np.exp(random.normal(0, self.stretch, 3))
+        if self.length_voxels is not None:
+            self.voxel_mm = float(length_mm * zoom / random.triangular(*self.length_voxels))
+        scale = self.voxel_mm / source["voxel_mm"] / zoom * np.exp(random.normal(0, self.stretch, 3))
         flip = (random.rand() < 0.5, False, False)
         matrix = mri.affine_matrix(angles, scale, random.normal(0, 0.03, 3), flip)
         shift = random.normal(0, self.shift_mm, 3) / source["voxel_mm"]
@@ -120,6 +127,14 @@ class RandFetalBraind(RandomizableTransform):
         near = torch.minimum(points.clamp(min=0), size.to(points.dtype))
         beyond = (points - near).norm(dim=-1) * source["voxel_mm"]
         return sample(source["distance"][None], near)[0] + beyond
+
+    def _narrow(self, label: torch.Tensor, distance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Labels and distance once the skull has closed in on the fluid around the brain."""
+        if self.R.rand() > 1 / 3:
+            return label, distance
+        closer = float(self.R.uniform(0, self.narrow_mm))
+        label = torch.where((label == 1) & (distance > -closer), 0.0, label)
+        return label, torch.where(label > 0, distance.clamp(max=-0.1), distance + closer)
 
     def _surround(self, image: torch.Tensor, label: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
         around = mri.surroundings(distance, self.voxel_mm, self.R, self.R.rand() < self.t2_like)

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from monai.transforms import Transform
+from numpy.typing import NDArray
 
 from fetal_monai.record import Record
 from fetal_monai.settings import as_optional
 
-__all__ = ["MeasureHeadd", "SaveMaskd", "SaveOverlayd", "head_output"]
+__all__ = ["MeasureHeadd", "SaveMaskd", "SaveOverlayd", "add_overlay", "head_output"]
 
 Item = dict[Hashable, Any]
 
@@ -89,11 +90,18 @@ class SaveOverlayd(Transform):
         picture = overlay.draw_overlay(
             image, axis_labels=overlay.axis_labels(record), caption=overlay.head_caption(record), **drawn
         )
-        name = f"{record.stem}_overlay.png"
-        overlay.save_overlay(Path(self.output_dir) / name, picture)
-        record.thumbnail = overlay.thumbnail(image, **drawn)
-        record.outputs.append(name)
+        add_overlay(record, self.output_dir, picture, overlay.thumbnail(image, **drawn))
         return out
+
+
+def add_overlay(record: Record, output_dir: str, picture: NDArray[np.uint8], thumbnail: str) -> None:
+    """Write ``<stem>_overlay.png``, and put its name and the thumbnail into the record."""
+    from fetal_monai.report.overlay import save_overlay
+
+    name = f"{record.stem}_overlay.png"
+    save_overlay(Path(output_dir) / name, picture)
+    record.thumbnail = thumbnail
+    record.outputs.append(name)
 
 
 def head_output(output_dir: str, calibration: str | None = None) -> list[Callable[[Item], Item]]:

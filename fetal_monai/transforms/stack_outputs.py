@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from monai.transforms import Transform
 
 from fetal_monai.measure.stack import STACK_MEASURES
 from fetal_monai.settings import as_bool
+from fetal_monai.transforms.outputs import add_overlay
 from fetal_monai.transforms.volume_outputs import LabelsOnInputd, SaveLabelsd, volume_record
 
 __all__ = ["STACK_COLUMNS", "MeasureStackd", "SaveCropd", "SaveMontaged", "stack_output"]
@@ -49,14 +49,12 @@ class SaveMontaged(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from fetal_monai.report import montage
         from fetal_monai.report.caption import brain_caption
-        from fetal_monai.report.overlay import save_overlay
 
         record, shown = data["record"], (data["scan"].image, data["scan"].affine, data["labels"])
         picture = montage.draw_montage(*shown, caption=brain_caption(record), flags=record.all_flags)
-        name = f"{record.stem}_overlay.png"
-        save_overlay(Path(self.output_dir) / name, picture)
-        record.thumbnail = montage.montage_thumbnail(*shown, flags=record.all_flags)
-        record.outputs.append(name)
+        add_overlay(
+            record, self.output_dir, picture, montage.montage_thumbnail(*shown, flags=record.all_flags)
+        )
         return dict(data)
 
 

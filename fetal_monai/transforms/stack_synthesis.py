@@ -43,8 +43,8 @@ class RandFetalStackd(RandFetalBraind):
         super().__init__(
             shape,
             voxel_mm[0],
-            synthetic,
-            t2_like,
+            synthetic=synthetic,
+            t2_like=t2_like,
             turn_prob=turn_prob,
             shift_mm=shift_mm,
             bare=0.0,

@@ -6,7 +6,6 @@ The builders return flat lists, so that a configuration wraps them in one ``Comp
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from monai.transforms import MapTransform, Transform
 from numpy.typing import NDArray
 
 from fetal_monai.transforms.grid import NetworkGrid, network_grid
+from fetal_monai.transforms.load import LoadScand
 
 __all__ = [
     "GridToTensorsd",
-    "LoadScand",
     "OutlineLabeld",
     "ToNetworkGridd",
     "head_preprocessing",
@@ -48,29 +47,6 @@ def to_grid(image: NDArray, grid: NetworkGrid) -> NDArray[np.float32]:
     out = np.zeros(grid.shape, dtype=np.float32)
     grid.crop(out)[:] = normalise(small)
     return out
-
-
-class LoadScand(MapTransform):
-    """Replace the ``ScanSource`` or path under each key by its scan.
-
-    ``read`` is :func:`fetal_monai.scan.read_scan` unless given. Raises ``ScanError`` for what can't be read.
-    """
-
-    def __init__(self, keys: KeysCollection = "image", read: Callable[[Any], Any] | None = None) -> None:
-        super().__init__(keys)
-        self.read = read
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        from fetal_monai.scan import ScanSource, read_scan
-
-        out = dict(data)
-        for key in self.key_iterator(out):
-            source = out[key]
-            if not isinstance(source, ScanSource):
-                path = Path(source)
-                source = ScanSource(path, path.name, path.stem)
-            out[key] = (self.read or read_scan)(source)
-        return out
 
 
 class ToNetworkGridd(MapTransform):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fetal_monai.transforms.mri import to_canonical
 
-__all__ = ["VolumeGrid", "labels_on_input", "to_volume_grid", "volume_grid"]
+__all__ = ["VolumeGrid", "labels_on_input", "resize", "to_volume_grid", "volume_grid"]
 
 SLAB = 8  # slices that are brought back at once
 
@@ -59,16 +59,24 @@ def volume_grid(
 def to_volume_grid(image: NDArray, grid: VolumeGrid) -> torch.Tensor:
     """Bring a volume (I, J, K) to the content of the grid, float32, not yet normalised or padded.
 
-    Interpolated linearly; where an axis shrinks, with a triangle as wide as two of the grid's voxels, so that what was
-    sampled finely comes out as what was sampled coarsely.
+    Resampled as :func:`resize` does.
     """
     view, _ = to_canonical(image, grid.affine)
-    tensor = torch.from_numpy(np.ascontiguousarray(view, dtype=np.float32))
-    for axis, size in sorted(enumerate(grid.content), key=lambda pair: pair[1] / view.shape[pair[0]]):
-        if size != tensor.shape[axis]:
-            weights = _triangles(tensor.shape[axis], size)
-            tensor = torch.tensordot(weights, tensor, dims=([1], [axis])).movedim(0, axis)
-    return tensor.contiguous()
+    return resize(torch.from_numpy(np.ascontiguousarray(view, dtype=np.float32)), grid.content)
+
+
+def resize(volume: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """A volume (X, Y, Z) on a grid of another ``shape`` over the same space.
+
+    Interpolated linearly; where an axis shrinks, with a triangle as wide as two of the new voxels, so that what was
+    sampled finely comes out as what was sampled coarsely.
+    """
+    sizes = volume.shape
+    for axis, size in sorted(enumerate(shape), key=lambda pair: pair[1] / sizes[pair[0]]):
+        if size != sizes[axis]:
+            weights = _triangles(sizes[axis], size).to(volume.device)
+            volume = torch.tensordot(weights, volume, dims=([1], [axis])).movedim(0, axis)
+    return volume.contiguous()
 
 
 def _triangles(size: int, wanted: int) -> torch.Tensor:

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 
+from fetal_monai.transforms.load import LoadScand
 from fetal_monai.transforms.mri import normalise_mr
 from fetal_monai.transforms.volume_grid import to_volume_grid, volume_grid
 
-__all__ = ["LoadVolumed", "ToVolumeGridd", "volume_preprocessing"]
+__all__ = ["ToVolumeGridd", "volume_preprocessing"]
 
 Item = dict[Hashable, Any]
-
-
-class LoadVolumed(MapTransform):
-    """Replace the ``ScanSource`` or path under each key by its ``VolumeScan``.
-
-    ``read`` is :func:`fetal_monai.scan.read_volume_scan` unless given. Raises ``ScanError`` for what can't be read.
-    """
-
-    def __init__(self, keys: KeysCollection = "image", read: Callable[[Any], Any] | None = None) -> None:
-        super().__init__(keys)
-        self.read = read
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        from fetal_monai.scan import ScanSource, read_volume_scan
-
-        out = dict(data)
-        for key in self.key_iterator(out):
-            source = out[key]
-            if not isinstance(source, ScanSource):
-                path = Path(source)
-                source = ScanSource(path, path.name, path.name.partition(".")[0])
-            out[key] = (self.read or read_volume_scan)(source)
-        return out
 
 
 class ToVolumeGridd(MapTransform):
@@ -67,4 +44,6 @@ def volume_preprocessing(
     read: Callable[[Any], Any] | None = None, voxel_mm: float = 1.0, divisor: int = 16
 ) -> list[Transform]:
     """What inference does before the network; ``image`` is a path or ``ScanSource``, read with ``read``."""
-    return [LoadVolumed("image", read), ToVolumeGridd("image", voxel_mm, divisor)]
+    from fetal_monai.scan import read_volume_scan
+
+    return [LoadScand("image", read or read_volume_scan), ToVolumeGridd("image", voxel_mm, divisor)]

@@ -7,7 +7,6 @@ files; the transforms add ``labels`` on the volume's own grid and ``record``, an
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from monai.transforms import Transform
 from fetal_monai.measure.tissues import TISSUES
 from fetal_monai.record import Record
 from fetal_monai.settings import as_optional
+from fetal_monai.transforms.outputs import add_overlay
 
 __all__ = [
     "BRAIN_COLUMNS",
@@ -42,12 +42,14 @@ class LabelsOnInputd(Transform):
     """Turn logits ``pred`` (C, X, Y, Z) into ``labels`` (I, J, K) on the scan's grid; only the largest part counts."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        from fetal_monai.brain_inference import largest_part
+        from monai.transforms.utils import get_largest_connected_component_mask
+
         from fetal_monai.transforms.volume_grid import labels_on_input
 
         out = dict(data)
         logits = torch.as_tensor(out.pop("pred")).float()
-        out["labels"] = labels_on_input(logits, out["grid"], largest_part(logits.argmax(0) > 0))
+        brain = get_largest_connected_component_mask(logits.argmax(0) > 0)
+        out["labels"] = labels_on_input(logits, out["grid"], brain)
         return out
 
 
@@ -104,7 +106,6 @@ class SavePlanesd(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from fetal_monai.report import planes
         from fetal_monai.report.caption import brain_caption
-        from fetal_monai.report.overlay import save_overlay
 
         record, scan, labels = data["record"], data["scan"], data["labels"]
         brain = data["brain"]
@@ -113,10 +114,9 @@ class SavePlanesd(Transform):
         picture = planes.draw_planes(
             scan.image, scan.affine, labels, lines=brain.lines, caption=brain_caption(record), **shown
         )
-        name = f"{record.stem}_overlay.png"
-        save_overlay(Path(self.output_dir) / name, picture)
-        record.thumbnail = planes.thumbnail(scan.image, scan.affine, labels, **shown)
-        record.outputs.append(name)
+        add_overlay(
+            record, self.output_dir, picture, planes.thumbnail(scan.image, scan.affine, labels, **shown)
+        )
         return dict(data)
 
 

@@ -108,7 +108,9 @@ def test_storage_makes_no_other_source(tmp_path):
 def test_scan_and_labels_must_have_one_shape(tmp_path):
     labels, affine = brain_labels(**SMALL)
     item = save(tmp_path, labels, labels[:-1], affine)
-    with pytest.raises(ValueError, match=r"labels.nii.gz: has shape .* its scan"):
+    with pytest.raises(
+        ValueError, match=r"labels.nii.gz: labels of .* voxels are not on the grid of their scan"
+    ):
         BrainSourced()(item)
 
 

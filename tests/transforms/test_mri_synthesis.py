@@ -43,6 +43,32 @@ def test_head_has_a_length_within_bounds(source, length_mm):
     assert long * 1.4 == pytest.approx(length_mm, abs=3)  # shear adds to it
 
 
+def test_head_has_a_length_in_voxels(source):
+    """Whatever its size, and with voxels that follow from it."""
+    for zoom in (0.0, 0.5):
+        out = made(source, 3, **{**STILL, "zoom": zoom, "length_voxels": (39.9, 40.0, 40.1)})
+        long = np.ptp(np.argwhere(out["label"][0].numpy() > 0)[:, 1]) + 1
+        assert long == pytest.approx(40, abs=2)  # shear adds to it
+    transform = RandFetalBraind(SHAPE, **{**STILL, "length_voxels": (39.9, 40.0, 40.1)})
+    transform.set_random_state(3)
+    transform({"source": source})
+    assert transform.voxel_mm == pytest.approx(source["length_mm"] / 40, rel=0.01)
+
+
+def test_skull_closes_in_on_the_fluid_alone(source):
+    shares = []
+    for seed in range(12):
+        wide, narrow = (
+            torch.bincount(
+                made(source, seed, **{**STILL, "narrow_mm": reach})["label"].flatten().long(), minlength=8
+            )
+            for reach in (0.0, 6.0)
+        )
+        assert torch.equal(wide[2:], narrow[2:])
+        shares.append(float(narrow[1] / wide[1]))
+    assert 2 <= sum(share < 1 for share in shares) <= 7 and min(shares) < 0.3
+
+
 def test_ventricles_grow_with_the_push(source):
     """The same seed with and without: half of the pictures are left alone, most others get larger ventricles."""
     ratios = []

@@ -13,9 +13,9 @@ from skimage.measure import find_contours
 from fetal_monai.measure.ellipse import Ellipse
 from fetal_monai.scan import Scan, ScanError, ScanSource, read_scan
 from fetal_monai.transforms.grid import network_grid
+from fetal_monai.transforms.load import LoadScand
 from fetal_monai.transforms.ultrasound import (
     GridToTensorsd,
-    LoadScand,
     OutlineLabeld,
     ToNetworkGridd,
     head_preprocessing,
