@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fetal_monai.measure.brain_frame import CEREBELLUM, EDGE, BrainFrame, LabelVolume
 
-__all__ = ["brain_diameters", "transcerebellar_diameter"]
+__all__ = ["brain_diameters", "largest_part", "transcerebellar_diameter"]
 
 Floats = NDArray[np.float64]
 
@@ -45,9 +45,7 @@ def transcerebellar_diameter(volume: LabelVolume, frame: BrainFrame) -> Floats |
 
     The width is measured across the mirror plane, outer edge to outer edge, of the largest connected part.
     """
-    from monai.transforms.utils import get_largest_connected_component_mask
-
-    mask = get_largest_connected_component_mask(volume.holds((CEREBELLUM,)), connectivity=2)
+    mask = largest_part(volume.holds((CEREBELLUM,)))
     if not mask.any():
         return None
     points = frame.to_brain(volume.points_mm(mask))
@@ -66,6 +64,16 @@ def transcerebellar_diameter(volume: LabelVolume, frame: BrainFrame) -> Floats |
             ends = low + STEP_MM * np.array([[left, rows[0], level], [right, rows[1], level]])
             best = (right - left, _level_line(*ends))
     return None if best is None else best[1]
+
+
+def largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected part (faces and edges touch) of a mask (I, J, K); the mask itself if it is empty."""
+    from scipy import ndimage
+
+    parts, n_parts = ndimage.label(mask, ndimage.generate_binary_structure(3, 2))
+    if n_parts < 2:
+        return mask
+    return np.asarray(parts == 1 + int(np.bincount(parts.ravel())[1:].argmax()))
 
 
 def _level_line(left: Floats, right: Floats) -> Floats:

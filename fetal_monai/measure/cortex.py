@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetal_monai.measure.brain_frame import CEREBRUM, EDGE, BrainFrame, LabelVolume
+from fetal_monai.measure.brain_lengths import largest_part
 
 __all__ = ["CortexShape", "bare_white_matter", "cortex_shape"]
 
@@ -57,11 +58,10 @@ def cortex_shape(volume: LabelVolume, frame: BrainFrame) -> CortexShape | None:
     Both hemispheres are one surface, the fissure between them counts as folded. Labels are blurred by 1 mm and
     sampled every mm, so that the area depends little on the size of the voxels.
     """
-    from monai.transforms.utils import get_largest_connected_component_mask
     from scipy.spatial import ConvexHull
     from skimage.measure import marching_cubes, mesh_surface_area
 
-    mask = get_largest_connected_component_mask(volume.holds(CEREBRUM), connectivity=2)
+    mask = largest_part(volume.holds(CEREBRUM))
     if not mask.any():
         return None
     corners = frame.to_brain(volume.points_mm(mask))
