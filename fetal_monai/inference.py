@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
-from monai.inferers import Inferer
+from monai.inferers import Inferer, SlidingWindowInferer
 from torch.utils.data import IterableDataset
 
 from fetal_monai.settings import as_bool
@@ -19,7 +19,7 @@ from fetal_monai.settings import as_bool
 if TYPE_CHECKING:
     from fetal_monai.run import ScanRun
 
-__all__ = ["AutocastInferer", "ScanStream", "ScanWriter", "has_fast_bfloat16"]
+__all__ = ["AutocastInferer", "ScanStream", "ScanWriter", "WholeInferer", "has_fast_bfloat16"]
 
 Item = dict[str, Any]
 
@@ -53,6 +53,32 @@ class AutocastInferer(Inferer):
                 mirrored = network(inputs.flip(axis + 2), *args, **kwargs).float()
                 logits = logits + mirrored.flip(axis + 2)
         return logits / (1 + len(self.flips))
+
+
+class WholeInferer(Inferer):
+    """Run the whole input (N, C, X, Y, Z) through the network where it fits, else in windows, Gaussian blended.
+
+    Args:
+        amp, flips: see :class:`AutocastInferer`.
+        max_voxels: above that the volume goes through in windows of ``roi_size`` with ``overlap``.
+    """
+
+    def __init__(
+        self,
+        amp: bool | str = True,
+        flips: Sequence[int] = (),
+        max_voxels: float = 6e6,
+        roi_size: Sequence[int] = (128, 128, 128),
+        overlap: float = 0.25,
+    ) -> None:
+        super().__init__()
+        self.inferer, self.max_voxels = AutocastInferer(amp, flips), max_voxels
+        self.windows = SlidingWindowInferer(roi_size, overlap=overlap, mode="gaussian")
+
+    def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if inputs[0, 0].numel() <= self.max_voxels:
+            return self.inferer(inputs, network)
+        return self.windows(inputs, lambda window: self.inferer(window, network))
 
 
 class ScanStream(IterableDataset):

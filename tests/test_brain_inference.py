@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fetal_monai.brain_inference import BrainInferer, brain_box, brain_extent
+from fetal_monai.brain_inference import BrainInferer, brain_box, brain_extent, main_part
 
 SHAPE = (64, 96, 64)
 BRAIN = (slice(20, 40), slice(50, 80), slice(16, 44))
@@ -96,10 +96,10 @@ def test_a_brain_that_fills_the_volume_is_looked_at_once():
 
 def test_coarse_look_first():
     network = BrightIsBrain()
-    logits = BrainInferer(amp=False, coarse=2, margin=2)(picture(), network)
+    logits = BrainInferer(amp=False, coarse=2, margin=4)(picture(), network)
     assert np.array_equal(found(logits), truth())
-    # 10 x 15 x 14 coarse voxels and 2 around them: sides 16, 32, 32, twice that on the fine grid
-    assert sizes(network) == [(32, 48, 32), (32, 64, 64)]
+    # 10 x 15 x 14 coarse voxels, twice that on the fine grid, and 4 around them: sides 32, 48, 48
+    assert sizes(network) == [(32, 48, 32), (32, 48, 48)]
     coarse = network.seen[0][0, 0]
     assert coarse[12, 30, 12] == 1 and coarse[0, 0, 0] == pytest.approx(0.2)
 
@@ -133,6 +133,18 @@ def test_a_short_brain_keeps_its_voxels():
     assert sizes(network) == [SHAPE, (32, 48, 48)] and np.array_equal(found(logits), truth())
 
 
+@pytest.mark.parametrize("looks", [1, 2, 5, 6, 9])
+def test_looks_on_until_the_box_stays(looks):
+    """Half of the brain is too dark at first; each look brightens the box and finds the 2 voxels of its margin."""
+    image = picture(0.6, 0.1)
+    image[0, 0, 30:40, 50:80, 16:44] = 0.45
+    network = BrightIsBrain(0.5)
+    logits = BrainInferer(amp=False, margin=2, divisor=2, looks=looks)(image, network)
+    shown = np.argwhere(found(logits))[:, 0]
+    assert (shown.min(), shown.max()) == (20, min(29 + 2 * looks, 39))
+    assert len(network.seen) == 1 + min(looks, 6)
+
+
 @pytest.mark.parametrize("coarse", [1, 2])
 def test_where_nothing_is_found_nothing_is(coarse):
     network = BrightIsBrain()
@@ -155,7 +167,7 @@ def test_through_windows_as_at_once():
 
 def test_only_what_is_too_large_goes_through_in_windows():
     network = BrightIsBrain()
-    inferer = BrainInferer(amp=False, coarse=2, margin=2, max_voxels=32 * 48 * 32, roi_size=(32, 32, 32))
+    inferer = BrainInferer(amp=False, coarse=2, margin=8, max_voxels=32 * 48 * 32, roi_size=(32, 32, 32))
     assert np.array_equal(found(inferer(picture(), network)), truth())
     assert sizes(network)[0] == (32, 48, 32)
     assert set(sizes(network)[1:]) == {(32, 32, 32)}
@@ -187,3 +199,35 @@ def test_each_picture_of_a_batch_by_itself():
 def test_bfloat16_gives_float32():
     logits = BrainInferer(amp=True)(picture(), nn.Sequential(nn.Conv3d(1, 2, 1)))
     assert logits.dtype == torch.float32
+
+
+def test_what_hangs_on_a_thin_bridge_is_not_the_main_part():
+    mask = torch.zeros(40, 24, 24, dtype=torch.bool)
+    mask[2:16, 4:18, 4:18] = True
+    mask[2:16, 20:21, 4:18] = mask[4, 18:20, 9] = True  # a thin layer of fluid that touches it in one place
+    mask[16:24, 9:12, 9:12] = True  # a bridge 3 voxels thick
+    brain = mask.clone()
+    mask[24:34, 5:15, 5:15] = True
+    mask[36:39, 2:5, 2:5] = True  # apart
+    found = main_part(mask, 2)
+    assert found.dtype == torch.bool
+    assert torch.equal(found, brain)
+    mask[16:24, 6:14, 6:14] = True
+    assert main_part(mask, 2)[24:34, 5:15, 5:15].all()
+
+
+def test_what_is_thin_throughout_is_taken_whole():
+    mask = torch.zeros(20, 20, 20, dtype=torch.bool)
+    mask[2:18, 10:12, 10:12] = True
+    mask[2:4, 2:4, 2:4] = True
+    found = main_part(mask, 2)
+    assert torch.equal(found, mask & (torch.arange(20) >= 10)[None, :, None])
+    assert not main_part(torch.zeros(8, 8, 8, dtype=torch.bool)).any()
+
+
+def test_extent_leaves_out_what_hangs_on_a_thin_bridge():
+    labels = torch.zeros(40, 12, 12)
+    labels[2:12, 1:11, 1:11] = 3
+    labels[12:20, 5:7, 5:7] = 1
+    labels[20:26, 2:8, 2:8] = 1
+    assert brain_extent(labels) == [(2, 20), (1, 11), (1, 11)]  # the bridge, not what is beyond

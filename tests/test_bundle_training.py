@@ -50,10 +50,10 @@ def settings(case: Case, out: Path, **changes: Any) -> dict[str, Any]:
     }
 
 
-def workflow(case: Case, out: Path, **changes: Any) -> ConfigWorkflow:
+def workflow(case: Case, out: Path, overlays: tuple[str, ...] = (), **changes: Any) -> ConfigWorkflow:
     made = ConfigWorkflow(
         workflow_type="train",
-        config_file=str(case.bundle / "configs" / "train.yaml"),
+        config_file=[str(case.bundle / "configs" / f"{name}.yaml") for name in ("train", *overlays)],
         logging_file=False,
         **settings(case, out, **changes),
     )
@@ -179,6 +179,22 @@ class TestTraining:
                 "network"
             )
         assert "none.pt: no such weights file" in str(caught.value.__cause__)
+
+    def test_first_stage_of_a_training_from_nothing(self, case, tmp_path):
+        """Its weights are those of the last epoch, from a loss that weighs the classes, and train.yaml takes them."""
+        if not (case.bundle / "configs" / "start.yaml").is_file():
+            pytest.skip("this bundle has no such stage")
+        made = workflow(case, tmp_path, ("start",), max_epochs=2)
+        weights = made.parser.get_parsed_content("class_weights")
+        assert made.parser.get_parsed_content("loss").cross_entropy.weight.tolist() == pytest.approx(weights)
+        made.run()
+        made.finalize()
+        kept = state(tmp_path / "model.pt")
+        averaged = state(tmp_path / "last.pt")["averaged"]
+        assert_same_weights(kept, {name: averaged[f"module.{name}"] for name in kept})
+        after = workflow(case, tmp_path, pretrained=str(tmp_path / "model.pt"))
+        assert_same_weights(after.parser.get_parsed_content("network").state_dict(), kept)
+        assert after.parser.get_parsed_content("loss").cross_entropy.weight is None
 
     @pytest.mark.parametrize(
         ("damage", "changes", "words"),

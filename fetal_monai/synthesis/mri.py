@@ -8,7 +8,7 @@ All functions take and return float tensors (X, Y, Z) on one grid, whatever its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -96,20 +96,21 @@ def label_contrast(
     labels: Tensor,
     texture: Tensor,
     random: RandomState,
-    t2_like: bool,
+    priors: Mapping[int, tuple[float, float]] | None = None,
     strength: tuple[float, float] = (0.0, 0.12),
 ) -> Tensor:
     """An image in which each label (0 to 7) has a mean of its own, and the ``texture`` of a real scan within.
 
     ``texture`` is any image of the same brain; within each label it is brought to mean 0 and SD 1 and added with a
-    random strength. Means come from :data:`T2_PRIORS`, or are uniform; outside (label 0) the image is 0.
+    random strength. Means are drawn from ``priors``, the range of each label, or without them from 0..1; outside
+    (label 0) the image is 0.
     """
     flat, values = labels.reshape(-1).long(), texture.reshape(-1)
     count = torch.bincount(flat, minlength=8).clamp(min=1).float()
     mean = torch.bincount(flat, values, minlength=8) / count
     sd = (torch.bincount(flat, values**2, minlength=8) / count - mean**2).clamp(min=1e-6).sqrt()
-    base = [0.0] + [random.uniform(*(T2_PRIORS[k] if t2_like else (0.0, 1.0))) for k in range(1, 8)]
-    wild = random.uniform(*strength, 8) * np.where(random.rand(8) < (0.1 if t2_like else 0.5), -1, 1)
+    base = [0.0] + [random.uniform(*(priors[k] if priors else (0.0, 1.0))) for k in range(1, 8)]
+    wild = random.uniform(*strength, 8) * np.where(random.rand(8) < (0.1 if priors else 0.5), -1, 1)
     wild[0] = 0
     gain = torch.from_numpy(wild.astype(np.float32)) / sd
     offset = torch.tensor(base, dtype=torch.float32) - gain * mean
@@ -143,10 +144,11 @@ def surroundings(distance: Tensor, voxel_mm: float, random: RandomState, t2_like
     return image
 
 
-def maternal(distance: Tensor, voxel_mm: float, random: RandomState) -> Tensor:
+def maternal(distance: Tensor, voxel_mm: float, random: RandomState, body: ArrayLike | None = None) -> Tensor:
     """A head in its mother: skull, scalp, amniotic fluid, and beyond it tissue of two scales and rounded organs.
 
-    ``distance`` is that from the intracranial space in mm, as for :func:`surroundings`.
+    ``distance`` is that from the intracranial space in mm, as for :func:`surroundings`. ``body`` (3,) is the direction,
+    of any length, in which face and neck mostly take the place of fluid, and of part of the skull.
     """
     shape = distance.shape
     image = torch.zeros(shape)
@@ -176,7 +178,33 @@ def maternal(distance: Tensor, voxel_mm: float, random: RandomState) -> Tensor:
     wobble = 0.5 * smooth_noise(shape, 6, random)[0]
     skull_mm, scalp_mm = random.uniform(0.8, 3.0), random.uniform(0.8, 4.0)
     image = torch.where(distance < skull_mm + scalp_mm + wobble, random.uniform(0.25, 0.8), image)
-    return torch.where(distance < skull_mm + 0.5 * wobble, random.uniform(0.02, 0.35), image)
+    image = torch.where(distance < skull_mm + 0.5 * wobble, random.uniform(0.02, 0.35), image)
+    return image if body is None else _face_and_neck(image, distance, voxel_mm, random, body)
+
+
+def _face_and_neck(
+    image: Tensor, distance: Tensor, voxel_mm: float, random: RandomState, body: ArrayLike
+) -> Tensor:
+    """Patches of soft tissue, bone and fluid in a cone about ``body``, from the skull's base on."""
+    shape, within = distance.shape, distance < 0
+    if random.rand() > 0.8 or not within.any():
+        return image
+    center = within.nonzero().float().mean(0)
+    way = torch.from_numpy(np.asarray(body, np.float32))
+    axes = torch.meshgrid(
+        *(torch.arange(n) - c for n, c in zip(shape, center.tolist(), strict=True)), indexing="ij"
+    )
+    far = torch.sqrt(sum((a**2 for a in axes), torch.zeros(shape))).clamp(min=1e-3)
+    cosine = (
+        sum((a * w for a, w in zip(axes, (way / way.norm().clamp(min=1e-6)).tolist(), strict=True)), 0) / far
+    )
+    cone = cosine > random.uniform(0.4, 0.75) + 0.1 * smooth_noise(shape, 5, random)[0]
+    n_classes = random.randint(3, 7)
+    means = torch.from_numpy(random.uniform(0.03, 0.9, n_classes).astype(np.float32))
+    field = smooth_noise(shape, _nodes(shape, voxel_mm, random.uniform(6, 18)), random)[0]
+    tissue = means[((field + 2) / 4 * n_classes).long().clamp(0, n_classes - 1)]
+    reach_mm, base_mm = random.uniform(15, 90), random.uniform(0, 2)
+    return torch.where(cone & (distance > base_mm) & (distance < reach_mm), tissue, image)
 
 
 def _nodes(shape: Sequence[int], voxel_mm: float, scale_mm: float) -> list[int]:

@@ -52,8 +52,8 @@ class BrainSourced(Transform):
 
     Reads ``image`` and ``label`` (paths; ``label_key`` atlas or feta) and leaves ``source``: ``image`` (X, Y, Z) as
     float16, ``label`` as uint8 in FeTA order, ``distance`` from the intracranial space in mm as float16, negative
-    within, ``push`` (3, X, Y, Z), the direction away from the ventricles, fading over ``fade_mm``, ``length_mm`` of the
-    intracranial space from back to front, and ``voxel_mm``.
+    within, ``push`` (3, X, Y, Z), the direction out of the ventricles, within and beyond them, fading over ``fade_mm``
+    from their wall, ``length_mm`` of the intracranial space from back to front, and ``voxel_mm``.
     """
 
     def __init__(self, voxel_mm: float = 0.8, margin_mm: float = 12.0, fade_mm: float = 8.0) -> None:
@@ -89,10 +89,10 @@ class BrainSourced(Transform):
         ventricles = label.numpy() == 4
         push = np.zeros((3, *size), np.float32)
         if ventricles.any():
-            away = ndimage.distance_transform_edt(~ventricles) * self.voxel_mm
-            away = ndimage.gaussian_filter(away, 1.5)
+            away = ndimage.distance_transform_edt(~ventricles) - ndimage.distance_transform_edt(ventricles)
+            away = ndimage.gaussian_filter(away, 1.0) * self.voxel_mm
             slope = np.stack(np.gradient(away, self.voxel_mm))
-            push = slope * np.exp(-away / self.fade_mm)
+            push = slope * np.exp(-np.abs(away) / self.fade_mm)
         out["source"] = {
             "image": tensor.half(),
             "label": label.to(torch.uint8),

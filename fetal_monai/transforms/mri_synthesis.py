@@ -30,8 +30,9 @@ class RandFetalBraind(RandomizableTransform):
         zoom: SD of the logarithm of the size; the head's length stays within ``length_mm``.
         stretch: SD of the logarithm of each axis on its own.
         elastic_mm: largest SD of the elastic displacement.
-        ventricle_mm: largest shift of the ventricles' wall, outwards; a third of it inwards.
+        ventricle_mm: largest shift of the ventricles' wall inwards, in one of two pictures; outwards 0.7 of it.
         narrow_mm: most that the skull closes in on the fluid around the brain, in one of three pictures.
+        widen_mm: most that it gives way to more fluid instead.
         shift_mm: SD of the head's place in the picture.
         artefacts: how often blur, thick slices, motion, bias, gamma and noise are put on, 1 as usual, 0 for never.
         bare: share of the pictures that end at the brain; another ``masked`` end within 25 mm of it.
@@ -52,6 +53,7 @@ class RandFetalBraind(RandomizableTransform):
         elastic_mm: float = 3.0,
         ventricle_mm: float = 5.0,
         narrow_mm: float = 6.0,
+        widen_mm: float = 4.0,
         shift_mm: float = 5.0,
         artefacts: float = 1.0,
         bare: float = 0.35,
@@ -67,7 +69,8 @@ class RandFetalBraind(RandomizableTransform):
             ventricle_mm,
             shift_mm,
         )
-        self.narrow_mm, self.artefacts, self.bare, self.masked = narrow_mm, artefacts, bare, masked
+        self.narrow_mm, self.widen_mm = narrow_mm, widen_mm
+        self.artefacts, self.bare, self.masked = artefacts, bare, masked
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         out = dict(data)
@@ -77,14 +80,19 @@ class RandFetalBraind(RandomizableTransform):
             points, seen = self._shape(source)
             label = sample(source["label"][None], points, "nearest")[0]
             image = sample(source["image"][None], seen)[0]
-            label, distance = self._narrow(label, self._distance(source, points))
+            atlas = label
+            label, distance = self._move_skull(label, self._distance(source, points))
             if self.R.rand() < self.synthetic:
-                image = mri.label_contrast(label, image, self.R, self.R.rand() < self.t2_like)
+                priors = mri.T2_PRIORS if self.R.rand() < self.t2_like else None
+                image = mri.label_contrast(label, image, self.R, priors)
             else:
-                image = torch.where(distance > 2, 0.0, image)
+                beyond = (distance > 2) | (
+                    (label == 0) & (atlas > 0)
+                )  # fluid that the skull took the place of
+                image = torch.where(beyond, 0.0, self._more_fluid(image, atlas, label))
             image = self._scan(self._surround(image, label, distance))
             out["image"] = normalise_mr(self._cut(image, distance))[None]
-            out["label"] = label[None]
+            out["label"] = self._target(label, distance)[None]
         return out
 
     def randomize_grid(self) -> None:
@@ -111,8 +119,7 @@ class RandFetalBraind(RandomizableTransform):
         elastic = amplitude * mri.smooth_noise(self.shape, random.randint(4, 9, 3), random, 3)
         points = mri.sampling_grid(self.shape, matrix, center, elastic)
         if random.rand() < 0.5:
-            reach = random.uniform(-self.ventricle_mm / 3, self.ventricle_mm) / source["voxel_mm"]
-            points = points - reach * sample(source["push"], points).permute(1, 2, 3, 0)
+            points = self._push_ventricles(source, points, random.uniform(-1, 0.7) * self.ventricle_mm)
         seen = points
         if random.rand() < 0.15 * self.artefacts:
             moved = mri.slice_motion(
@@ -121,6 +128,17 @@ class RandFetalBraind(RandomizableTransform):
             seen = points + moved.permute(1, 2, 3, 0)
         return points, seen
 
+    def _push_ventricles(
+        self, source: Mapping[str, Any], points: torch.Tensor, reach_mm: float
+    ) -> torch.Tensor:
+        """Points that show wider ventricles, or with a negative reach narrower ones, which may close."""
+        push = sample(source["push"], points)
+        if reach_mm > 0:  # what lies deep within stays where it is
+            within = sample(source["label"][None], points, "nearest") == 4
+            near_wall = ((push.norm(dim=0, keepdim=True) - 0.7) / 0.3).clamp(0, 1)
+            push = torch.where(within, near_wall * push, push)
+        return points - reach_mm / source["voxel_mm"] * push.permute(1, 2, 3, 0)
+
     def _distance(self, source: Mapping[str, Any], points: torch.Tensor) -> torch.Tensor:
         """Distance from the intracranial space in mm, also beyond the source's own edge."""
         size = torch.tensor(source["label"].shape) - 1
@@ -128,13 +146,26 @@ class RandFetalBraind(RandomizableTransform):
         beyond = (points - near).norm(dim=-1) * source["voxel_mm"]
         return sample(source["distance"][None], near)[0] + beyond
 
-    def _narrow(self, label: torch.Tensor, distance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Labels and distance once the skull has closed in on the fluid around the brain."""
+    def _move_skull(self, label: torch.Tensor, distance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Labels and distance once the skull has closed in on the fluid around the brain, or given way to more."""
         if self.R.rand() > 1 / 3:
             return label, distance
-        closer = float(self.R.uniform(0, self.narrow_mm))
-        label = torch.where((label == 1) & (distance > -closer), 0.0, label)
-        return label, torch.where(label > 0, distance.clamp(max=-0.1), distance + closer)
+        closer = float(self.R.uniform(-self.widen_mm, self.narrow_mm))
+        if closer < 0:
+            label = torch.where((label == 0) & (distance < -closer), 1.0, label)
+        else:
+            label = torch.where((label == 1) & (distance > -closer), 0.0, label)
+        return label, torch.where(label > 0, distance.clamp(max=-0.1), (distance + closer).clamp(min=0.1))
+
+    @staticmethod
+    def _more_fluid(image: torch.Tensor, atlas: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """The real scan, with fluid's own gray where there was none in the atlas."""
+        fluid, more = image[atlas == 1], (label == 1) & (atlas != 1)
+        return torch.where(more, fluid.median(), image) if len(fluid) and more.any() else image
+
+    def _target(self, label: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
+        """What the network is to give."""
+        return label
 
     def _surround(self, image: torch.Tensor, label: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
         around = mri.surroundings(distance, self.voxel_mm, self.R, self.R.rand() < self.t2_like)

@@ -18,11 +18,36 @@ from fetal_monai.settings import as_bool
 from fetal_monai.transforms.outputs import add_overlay
 from fetal_monai.transforms.volume_outputs import LabelsOnInputd, SaveLabelsd, volume_record
 
-__all__ = ["STACK_COLUMNS", "MeasureStackd", "SaveCropd", "SaveMontaged", "stack_output"]
+__all__ = ["STACK_COLUMNS", "GrowMaskd", "MeasureStackd", "SaveCropd", "SaveMontaged", "stack_output"]
 
 Item = dict[Hashable, Any]
 
 STACK_COLUMNS = ["ga_weeks", *STACK_MEASURES]  # the promised ones, in order
+
+
+class GrowMaskd(Transform):
+    """Grow the mask in ``labels`` (I, J, K) by ``grow_mm``: the network's border lies within what readers draw.
+
+    Raises ``ValueError`` if that is negative.
+    """
+
+    def __init__(self, grow_mm: float = 1.5) -> None:
+        if not 0 <= float(grow_mm) < math.inf:
+            raise ValueError(f"grow_mm is {grow_mm!r}; give mm, 0 or more")
+        self.grow_mm = float(grow_mm)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        from scipy import ndimage
+
+        out, spacing = dict(data), np.asarray(data["scan"].spacing_mm, float)
+        found = ndimage.find_objects(out["labels"])
+        if self.grow_mm and found:
+            more = np.ceil(self.grow_mm / spacing).astype(int)
+            box = tuple(slice(max(0, s.start - m), s.stop + m) for s, m in zip(found[0], more, strict=True))
+            away = ndimage.distance_transform_edt(out["labels"][box] == 0, spacing)
+            out["labels"] = out["labels"].copy()
+            out["labels"][box] = away <= self.grow_mm
+        return out
 
 
 class MeasureStackd(Transform):
@@ -84,13 +109,18 @@ class SaveCropd(Transform):
 
 
 def stack_output(
-    output_dir: str, crop: bool | str = False, crop_margin_mm: float = 10.0
+    output_dir: str, crop: bool | str = False, crop_margin_mm: float = 10.0, grow_mm: float = 1.5
 ) -> list[Callable[[Item], Item]]:
-    """What becomes of the logits of a brain: its mask on the stack's grid, measures, files and overlay.
+    """What becomes of the logits of a brain: its mask on the stack's grid, grown, measures, files and overlay.
 
     With ``crop`` also the stack cut to the brain, for tools that reconstruct a volume.
     """
-    chain: list[Callable[[Item], Item]] = [LabelsOnInputd(), MeasureStackd(), SaveLabelsd(output_dir)]
+    chain: list[Callable[[Item], Item]] = [
+        LabelsOnInputd(),
+        GrowMaskd(grow_mm),
+        MeasureStackd(),
+        SaveLabelsd(output_dir),
+    ]
     if as_bool(crop, "crop"):
         chain.append(SaveCropd(output_dir, crop_margin_mm))
     return [*chain, SaveMontaged(output_dir)]

@@ -17,7 +17,9 @@ Item = dict[Hashable, Any]
 
 
 class RandFetalStackd(RandFetalBraind):
-    """Make ``image`` (1, X, Y, Z) in 0..1.5 and ``label`` (1, X, Y, Z), 1 in the intracranial space.
+    """Make ``image`` (1, X, Y, Z) in 0..1.5 and ``label`` (1, X, Y, Z), 1 in the brain's mask.
+
+    The mask is the intracranial space and ``mask_margin_mm`` about it, as readers draw it: on the skull.
 
     The picture is what a stack looks like on a grid that is isotropic: slices of ``thickness_mm`` along any axis, that
     moved between each other, of a limited number. A share ``empty`` shows no brain.
@@ -34,6 +36,7 @@ class RandFetalStackd(RandFetalBraind):
         voxel_mm: tuple[float, float] = (1.4, 3.3),
         thickness_mm: tuple[float, float] = (2.0, 6.0),
         empty: float = 0.05,
+        mask_margin_mm: float = 2.0,
         synthetic: float = 0.6,
         t2_like: float = 0.8,
         turn_prob: float = 0.7,
@@ -52,11 +55,15 @@ class RandFetalStackd(RandFetalBraind):
             **kwargs,
         )
         self.voxel_range, self.thickness_mm, self.empty = voxel_mm, thickness_mm, empty
+        self.mask_margin_mm = mask_margin_mm
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         out = super().__call__(data)
-        out["label"] = (out["label"] * self._field_of_view(out["image"]) > 0).float()
+        out["label"] *= self._field_of_view(out["image"])
         return out
+
+    def _target(self, label: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
+        return (distance < self.mask_margin_mm).float()
 
     def randomize_grid(self) -> None:
         self.voxel_mm = float(np.exp(self.R.uniform(*np.log(self.voxel_range))))
@@ -76,9 +83,17 @@ class RandFetalStackd(RandFetalBraind):
         return points, seen
 
     def _surround(self, image: torch.Tensor, label: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
-        around = mri.maternal(distance, self.voxel_mm, self.R)
+        around = mri.maternal(distance, self.voxel_mm, self.R, self._body(label))
         outside = (label == 0) & (distance > self.R.uniform(0, 1.5))
         return torch.where(outside | ((image <= 0) & (label == 0)), around, image)
+
+    def _body(self, label: torch.Tensor) -> np.ndarray | None:
+        """About the direction from the brain's middle to the brainstem, where that is in view."""
+        brain, stem = label > 0, label == 7
+        if not stem.any():
+            return None
+        way = (stem.nonzero().float().mean(0) - brain.nonzero().float().mean(0)).numpy()
+        return way / max(float(np.linalg.norm(way)), 1e-6) + self.R.normal(0, 0.25, 3)
 
     def _scan(self, image: torch.Tensor) -> torch.Tensor:
         random = self.R

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from fetal_monai.transforms.mri import to_canonical
 
-__all__ = ["VolumeGrid", "labels_on_input", "resize", "to_volume_grid", "volume_grid"]
+__all__ = ["VolumeGrid", "labels_on_input", "resize", "to_input", "to_volume_grid", "volume_grid"]
 
 SLAB = 8  # slices that are brought back at once
 
@@ -102,7 +103,7 @@ def labels_on_input(
     content = logits[:, :x, :y, :z]
     found = (content.argmax(0) > 0) if keep is None else keep[:x, :y, :z].bool()
     if not found.any():
-        return _to_input(out, grid)
+        return to_input(out, grid)
     low, high = zip(*((int(i.min()), int(i.max())) for i in found.nonzero(as_tuple=True)), strict=True)
     box, ranges = [], []
     for axis in range(3):
@@ -127,7 +128,7 @@ def labels_on_input(
     for start in range(0, x1 - x0, SLAB):
         slab = _along(part, places[0][start : start + SLAB], 1)
         out[x0 + start : x0 + start + slab.shape[1], y0:y1, z0:z1] = _argmax(slab).numpy()
-    return _to_input(out, grid)
+    return to_input(out, grid)
 
 
 def _along(volume: torch.Tensor, places: torch.Tensor, axis: int) -> torch.Tensor:
@@ -150,8 +151,9 @@ def _argmax(logits: torch.Tensor) -> torch.Tensor:
     return labels
 
 
-def _to_input(labels: NDArray[np.uint8], grid: VolumeGrid) -> NDArray[np.uint8]:
+def to_input(volume: NDArray[Any], grid: VolumeGrid) -> NDArray[Any]:
+    """A volume (X, Y, Z) of the reoriented input's shape, with the axes of the input (I, J, K)."""
     from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
     back = ornt_transform(axcodes2ornt("RAS"), io_orientation(grid.affine))
-    return np.ascontiguousarray(apply_orientation(labels, back))
+    return np.ascontiguousarray(apply_orientation(volume, back))

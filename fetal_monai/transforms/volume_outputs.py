@@ -39,17 +39,15 @@ BRAIN_COLUMNS = [  # the promised ones, in order
 
 
 class LabelsOnInputd(Transform):
-    """Turn logits ``pred`` (C, X, Y, Z) into ``labels`` (I, J, K) on the scan's grid; only the largest part counts."""
+    """Turn logits ``pred`` (C, X, Y, Z) into ``labels`` (I, J, K) on the scan's grid; only the main part counts."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        from monai.transforms.utils import get_largest_connected_component_mask
-
+        from fetal_monai.brain_inference import main_part
         from fetal_monai.transforms.volume_grid import labels_on_input
 
         out = dict(data)
         logits = torch.as_tensor(out.pop("pred")).float()
-        brain = get_largest_connected_component_mask(logits.argmax(0) > 0)
-        out["labels"] = labels_on_input(logits, out["grid"], brain)
+        out["labels"] = labels_on_input(logits, out["grid"], main_part(logits.argmax(0) > 0))
         return out
 
 

@@ -21,7 +21,7 @@ def noise(seed: int = 0) -> torch.Tensor:
 
 RANDOM = {  # each with a random state left to give
     "smooth_noise": lambda r: mri.smooth_noise(SHAPE, [3, 4, 5], r, 2),
-    "label_contrast": lambda r: mri.label_contrast(LABELS, noise(), r, False),
+    "label_contrast": lambda r: mri.label_contrast(LABELS, noise(), r),
     "surroundings": lambda r: mri.surroundings(DISTANCE, 1.0, r),
     "maternal": lambda r: mri.maternal(DISTANCE, 1.5, r),
     "slice_motion": lambda r: mri.slice_motion(SHAPE, 3, 1, 1.0, r),
@@ -84,7 +84,7 @@ def test_grid_by_hand():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_contrast_keeps_to_its_priors(seed):
-    image = mri.label_contrast(LABELS, noise(), RandomState(seed), True, strength=(0.02, 0.1))
+    image = mri.label_contrast(LABELS, noise(), RandomState(seed), mri.T2_PRIORS, strength=(0.02, 0.1))
     assert (image[LABELS == 0] == 0).all()
     for label, (low, high) in mri.T2_PRIORS.items():
         values = image[label == LABELS]
@@ -94,12 +94,12 @@ def test_contrast_keeps_to_its_priors(seed):
 
 def test_texture_is_that_of_the_scan():
     texture = noise()
-    image = mri.label_contrast(LABELS, texture, RandomState(0), True, strength=(0.1, 0.1))
+    image = mri.label_contrast(LABELS, texture, RandomState(0), mri.T2_PRIORS, strength=(0.1, 0.1))
     for label in range(1, 8):
         inside = label == LABELS
         both = np.corrcoef(image[inside].numpy(), texture[inside].numpy())[0, 1]
         assert abs(both) == pytest.approx(1, abs=1e-4)
-    flat = mri.label_contrast(LABELS, torch.ones(SHAPE), RandomState(0), True)
+    flat = mri.label_contrast(LABELS, torch.ones(SHAPE), RandomState(0), mri.T2_PRIORS)
     assert all(float(flat[label == LABELS].std()) < 1e-4 for label in range(8))
 
 
@@ -110,6 +110,25 @@ def test_mother_and_skull(seed):
     assert 0.02 <= float(inside.min()) == float(inside.max()) <= 0.35
     assert image[DISTANCE > 30].unique().numel() > 100
     assert float(image.min()) > -0.5 and float(image.max()) < 2.5
+
+
+def test_face_and_neck_lie_where_the_body_is():
+    """All that they change is on one side of the head, and beyond it; in some pictures they change nothing."""
+    changed = 0
+    for seed in range(10):
+        alone = mri.maternal(DISTANCE, 1.5, RandomState(seed))
+        image = mri.maternal(DISTANCE, 1.5, RandomState(seed), (0.0, 0.0, -3.0))
+        other = image != alone
+        assert not other[DISTANCE < 0].any()
+        if other.any():
+            changed += 1
+            place = other.nonzero().float() - (DISTANCE < 0).nonzero().float().mean(0)
+            assert float((place[:, 2] < 0).float().mean()) > 0.98
+    assert 5 <= changed <= 10
+    nowhere = torch.full(SHAPE, 60.0)
+    assert torch.equal(
+        mri.maternal(nowhere, 1.5, RandomState(0), (1, 0, 0)), mri.maternal(nowhere, 1.5, RandomState(0))
+    )
 
 
 def test_surroundings_often_have_a_skull():

@@ -21,6 +21,7 @@ STILL: dict[str, Any] = {  # nothing moves but what a test asks for
     "elastic_mm": 0.0,
     "ventricle_mm": 0.0,
     "narrow_mm": 0.0,
+    "widen_mm": 0.0,
     "shift_mm": 0.0,
     "length_mm": (1.0, 1000.0),
 }

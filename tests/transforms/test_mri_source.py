@@ -90,6 +90,7 @@ def test_push_leads_away_from_the_ventricles_and_fades(tmp_path):
     for steps in (4, 8, 12):  # voxels from the plate: 1 mm each
         for place, way in ((21 + steps, 1), (18 - steps, -1)):
             assert float(push[0, place]) == pytest.approx(way * np.exp(-steps / 8), rel=0.1)
+    assert float(push[0, 21]) > 0.3 and float(push[0, 18]) < -0.3  # out of it, from within too
     assert float(push[1:].abs().max()) < 1e-3
 
 

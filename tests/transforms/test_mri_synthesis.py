@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from brain_sources import SHAPE, STILL, VOXEL_MM, made
+from brain_sources import SHAPE, STILL, VOXEL_MM, made, save
 
 from fetal_monai.synthesis import mri
+from fetal_monai.transforms.mri import BrainSourced, sample
 from fetal_monai.transforms.mri_synthesis import RandFetalBraind
 
 
@@ -69,19 +70,71 @@ def test_skull_closes_in_on_the_fluid_alone(source):
     assert 2 <= sum(share < 1 for share in shares) <= 7 and min(shares) < 0.3
 
 
-def test_ventricles_grow_with_the_push(source):
-    """The same seed with and without: half of the pictures are left alone, most others get larger ventricles."""
+def test_no_fluid_is_left_beyond_the_skull(source):
+    """A real scan whose skull closed in shows black there, and is not labelled."""
+    still = {**STILL, "synthetic": 0.0, "artefacts": 0.0, "bare": 0.0, "masked": 0.0}
+    n_left = 0
+    for seed in range(12):
+        transform = RandFetalBraind(SHAPE, 1.4, **{**still, "narrow_mm": 6.0})
+        transform._surround = lambda image, label, distance: image
+        transform.set_random_state(seed)
+        narrow, wide = transform({"source": source}), made(source, seed, **still)
+        lost = (wide["label"] > 0) & (narrow["label"] == 0)
+        n_left += int(lost.sum())
+        assert not narrow["image"][lost].any()
+    assert n_left > 1000
+
+
+def test_skull_gives_way_to_more_fluid(source):
+    """In labels, and in a real scan too, where it has the gray of the atlas's fluid."""
+    shares = []
+    for seed in range(12):
+        wide, wider = (
+            made(
+                source, seed, **{**STILL, "widen_mm": reach, "synthetic": 0.0, "artefacts": 0.0, "bare": 0.0}
+            )
+            for reach in (0.0, 4.0)
+        )
+        before, after = wide["label"], wider["label"]
+        assert torch.equal(before[before > 0], after[before > 0])
+        more = (after == 1) & (before == 0)
+        shares.append(float((after == 1).sum() / (before == 1).sum()))
+        if more.any():
+            gray = wider["image"][before == 1].median()
+            assert float(wider["image"][more].median()) == pytest.approx(float(gray), rel=0.15)
+    assert 2 <= sum(share > 1 for share in shares) <= 7 and max(shares) > 1.5
+
+
+def test_ventricles_grow_and_shrink_with_the_push(source):
+    """The same seed with and without: half of the pictures are left alone."""
     ratios = []
-    for seed in range(8):
+    for seed in range(16):
         alone, pushed = (
             int((made(source, seed, **{**STILL, "ventricle_mm": reach})["label"] == 4).sum())
-            for reach in (0.0, 6.0)
+            for reach in (0.0, 4.0)
         )
         ratios.append(pushed / alone)
     changed = [ratio for ratio in ratios if ratio != 1]
-    assert 2 <= len(changed) <= 6
-    assert np.mean(changed) > 1.2 and max(changed) > 1.5
-    assert min(changed) > 0.5
+    assert 4 <= len(changed) <= 12
+    assert max(changed) > 1.4 and min(changed) < 0.6
+
+
+@pytest.mark.parametrize("reach_mm", [-3.0, 2.0])
+def test_a_wide_ventricle_moves_its_wall_by_the_reach(tmp_path, reach_mm):
+    """A plate 20 mm thick, so that its middle stays; the push fades with the distance from the wall."""
+    labels = np.full((60, 20, 20), 3, np.uint8)
+    labels[20:40] = 4
+    source = BrainSourced(1.0, 0.0, 8.0)(save(tmp_path, labels, labels, np.eye(4)))["source"]
+    points = mri.sampling_grid((60, 20, 20), np.eye(3), (29.5, 9.5, 9.5))
+    moved = RandFetalBraind()._push_ventricles(source, points, reach_mm)
+    seen = sample(source["label"][None], moved, "nearest")[0, :, 10, 10]
+    shown = np.flatnonzero(seen == 4)
+    assert np.array_equal(shown, np.arange(shown[0], shown[-1] + 1))
+    # outside, the wall is seen from x where x - reach * exp(-x / 8) = 0
+    x = 0.0
+    for _ in range(50):
+        x = reach_mm * np.exp(-abs(x) / 8)
+    assert len(shown) == pytest.approx(20 + 2 * x, abs=1.1)
 
 
 def test_labels_do_not_move_with_slices(source, monkeypatch):

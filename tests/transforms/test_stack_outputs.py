@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel
@@ -14,7 +15,7 @@ from PIL import Image
 
 from fetal_monai.record import Record
 from fetal_monai.scan import ScanSource, read_volume_scan
-from fetal_monai.transforms.stack_outputs import STACK_COLUMNS, SaveCropd, stack_output
+from fetal_monai.transforms.stack_outputs import STACK_COLUMNS, GrowMaskd, SaveCropd, stack_output
 from fetal_monai.transforms.volume_grid import to_volume_grid, volume_grid
 
 SPACING = (1.0, 1.0, 4.0)
@@ -48,7 +49,7 @@ def item_of(path: Path) -> dict[Any, Any]:
 
 def done(path: Path, out: Path, **options: Any) -> Record:
     out.mkdir(exist_ok=True)
-    return Compose(stack_output(str(out), **options))(item_of(path))["record"]
+    return Compose(stack_output(str(out), **{"grow_mm": 0.0, **options}))(item_of(path))["record"]
 
 
 @pytest.mark.parametrize("which", [0, 13, 45])
@@ -127,3 +128,24 @@ def test_margin_must_make_sense(margin, tmp_path):
 def test_crop_is_true_or_false(tmp_path):
     with pytest.raises(ValueError, match="crop is 'maybe'; give true or false"):
         stack_output(str(tmp_path), crop="maybe")
+
+
+@pytest.mark.parametrize(("grow_mm", "expected"), [(0.0, 32), (1.0, 64), (2.9, 128), (3.0, 192)])
+def test_mask_grows_by_mm_in_every_direction(grow_mm, expected):
+    """4 x 4 voxels in 2 slices, of 1 x 1 x 3 mm: only by 3 mm do the slices beside them get any, 16 each."""
+    labels = np.zeros((20, 20, 8), np.uint8)
+    labels[8:12, 8:12, 3:5] = 1
+    before = labels.copy()
+    grown = GrowMaskd(grow_mm)({"labels": labels, "scan": SimpleNamespace(spacing_mm=(1.0, 1.0, 3.0))})[
+        "labels"
+    ]
+    assert grown.dtype == np.uint8 and np.array_equal(labels, before)
+    assert int(grown.sum()) == expected and grown[before == 1].all()
+    assert bool(grown[8:12, 8:12, 2].all()) == (grow_mm == 3.0)
+
+
+def test_nothing_grows_from_nothing_and_never_inwards():
+    empty = {"labels": np.zeros((4, 4, 4), np.uint8), "scan": SimpleNamespace(spacing_mm=(1.0, 1.0, 1.0))}
+    assert not GrowMaskd(2.0)(empty)["labels"].any()
+    with pytest.raises(ValueError, match="grow_mm is -1"):
+        GrowMaskd(-1)

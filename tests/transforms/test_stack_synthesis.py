@@ -56,10 +56,12 @@ def test_voxels_and_slices_are_drawn_from_their_ranges():
 
 
 def test_brain_is_as_large_as_its_voxels_say(source):
-    """Cut by no field of view, the intracranial space has the source's volume on every grid."""
-    ml = float((source["label"] > 0).sum()) * VOXEL_MM**3
-    for voxel_mm in (1.6, 3.2):
-        transform = RandFetalStackd((64, 64, 64), (voxel_mm, voxel_mm), empty=0.0, artefacts=0.0, **STILL)
+    """Cut by no field of view, the mask has on every grid the volume that lies within its margin of the brain."""
+    for voxel_mm, margin in ((1.6, 0.0), (3.2, 0.0), (1.6, 3.0)):
+        ml = float((source["distance"] < margin).sum()) * VOXEL_MM**3
+        transform = RandFetalStackd(
+            (64, 64, 64), (voxel_mm, voxel_mm), empty=0.0, artefacts=0.0, mask_margin_mm=margin, **STILL
+        )
         transform._field_of_view = lambda image: torch.ones_like(image)
         transform.set_random_state(0)
         out = transform({"source": source})
