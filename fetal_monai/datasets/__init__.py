@@ -3,6 +3,7 @@
 from fetal_monai.datasets.brain import feta_items, fetal_atlas_items, ga_weeks_of, stack_items
 from fetal_monai.datasets.labels import ATLAS_TO_FETA, read_labels, remap_labels
 from fetal_monai.datasets.roles import ROLES, patient_role, read_roles
+from fetal_monai.datasets.tumour import read_tumour_labels, tumour_items
 from fetal_monai.datasets.ultrasound import hc18_items, hc18_patient, mask_items, reduce_hc18
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "patient_role",
     "read_labels",
     "read_roles",
+    "read_tumour_labels",
     "reduce_hc18",
     "remap_labels",
     "stack_items",
+    "tumour_items",
 ]

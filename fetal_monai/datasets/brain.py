@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fetal_monai.datasets.roles import ROLES, patient_role, read_roles
+from fetal_monai.datasets.roles import ROLES, with_roles
 
 __all__ = [
     "feta_items",
@@ -48,7 +48,7 @@ def fetal_atlas_items(
     if not folders:
         raise ValueError("dataset_dirs is empty; give the folder of an atlas, or several")
     found = [item for folder in folders for item in _tissue_items(Path(folder))]
-    return _with_roles(found, roles, seed, fractions, roles_file, ", ".join(map(str, folders)))
+    return with_roles(found, roles, seed, fractions, roles_file, ", ".join(map(str, folders)))
 
 
 def feta_items(
@@ -63,7 +63,7 @@ def feta_items(
     Ages are those of ``participants.tsv``. Items are as :func:`fetal_atlas_items` gives them. Raises ``ValueError``
     when there are none, or an image is missing.
     """
-    return _with_roles(_feta(Path(dataset_dir)), roles, seed, fractions, roles_file, str(dataset_dir))
+    return with_roles(_feta(Path(dataset_dir)), roles, seed, fractions, roles_file, str(dataset_dir))
 
 
 def stack_items(
@@ -92,7 +92,7 @@ def stack_items(
     _tell_missing(root, missing)
     if not items:
         raise ValueError(f"{root}: no *_desc-brain_mask.nii.gz with its *_T2w.nii.gz")
-    return _with_roles(items, roles, seed, fractions, roles_file, str(root))
+    return with_roles(items, roles, seed, fractions, roles_file, str(root))
 
 
 def _tissue_items(root: Path) -> list[dict[str, Any]]:
@@ -148,27 +148,6 @@ def _item(
         "dataset": dataset,
         "label_key": label_key,
     }
-
-
-def _with_roles(
-    items: list[dict[str, Any]],
-    roles: str | Iterable[str],
-    seed: int,
-    fractions: Sequence[float],
-    roles_file: str | Path | None,
-    where: str,
-) -> list[dict[str, Any]]:
-    """The items of subjects that have one of the roles, with it."""
-    listed, wanted = read_roles(roles_file), {roles} if isinstance(roles, str) else set(roles)
-    for item in items:
-        item["role"] = listed.get(item["subject"]) or patient_role(item["subject"], seed, fractions)
-    chosen = [item for item in items if item["role"] in wanted]
-    if not chosen:
-        raise ValueError(
-            f"{where}: none of {len(items)} cases has the role {' or '.join(sorted(wanted))}; give fractions or a "
-            "roles_file that has some"
-        )
-    return chosen
 
 
 def _participants(root: Path) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ATLAS_TO_FETA", "read_labels", "remap_labels"]
+__all__ = ["ATLAS_TO_FETA", "read_labels", "read_on_grid", "remap_labels"]
 
 # Key of the atlases' labels (Fidon 2021, and their refinement of Gholipour 2017): 1 white matter, 2 intra-axial CSF,
 # 3 cerebellum, 4 extra-axial CSF, 5 cortical gray, 6 deep gray matter, 7 brainstem, 8 corpus callosum.
@@ -45,8 +45,19 @@ def read_labels(
     """The labels of a NIfTI file in the order of FeTA, with its axes turned as those of a scan.
 
     ``shape`` (3,) and ``affine`` (4, 4) are the scan's; ``label_key`` is what :func:`remap_labels` takes. Raises
-    ``ValueError`` when the file is not on the scan's grid however its axes are turned, or holds other labels than the
-    key has.
+    ``ValueError`` as :func:`read_on_grid` does, and when the file holds other labels than the key has.
+    """
+    labels = read_on_grid(path, shape, affine)
+    try:
+        return remap_labels(labels, label_key)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_on_grid(path: str | Path, shape: Sequence[int], affine: ArrayLike) -> NDArray[Any]:
+    """A label map as it is stored in a NIfTI file, with its axes turned as those of a scan (``shape``, ``affine``).
+
+    Raises ``ValueError`` when the file is not on the scan's grid however its axes are turned.
     """
     import nibabel
 
@@ -59,10 +70,7 @@ def read_labels(
             f"{path}: labels of {_size(image.shape)} voxels are not on the grid of their scan, {_size(shape)}; "
             "resample them by nearest neighbour"
         )
-    try:
-        return remap_labels(np.asanyarray(image.dataobj), label_key)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return np.asanyarray(image.dataobj)
 
 
 def _is_same_grid(first: NDArray[Any], second: NDArray[Any], shape: Sequence[int]) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from fetal_monai.settings import as_optional
 
-__all__ = ["ROLES", "patient_role", "read_roles", "read_rows"]
+__all__ = ["ROLES", "patient_role", "read_roles", "read_rows", "with_roles"]
 
 ROLES = ("train", "validation", "calibration", "test")
 
@@ -42,6 +43,30 @@ def read_roles(path: str | Path | None) -> dict[str, str]:
     if unknown:
         raise ValueError(f"{table}: role {sorted(unknown)[0]!r} is not one of {', '.join(ROLES)}")
     return roles
+
+
+def with_roles(
+    items: list[dict[str, Any]],
+    roles: str | Iterable[str],
+    seed: int,
+    fractions: Sequence[float],
+    roles_file: str | Path | None,
+    where: str,
+) -> list[dict[str, Any]]:
+    """The items whose ``subject`` has one of the roles, with their ``role``: as listed, else drawn.
+
+    Raises ``ValueError``, with ``where`` they lie, if there are none.
+    """
+    listed, wanted = read_roles(roles_file), {roles} if isinstance(roles, str) else set(roles)
+    for item in items:
+        item["role"] = listed.get(item["subject"]) or patient_role(item["subject"], seed, fractions)
+    chosen = [item for item in items if item["role"] in wanted]
+    if not chosen:
+        raise ValueError(
+            f"{where}: none of {len(items)} cases has the role {' or '.join(sorted(wanted))}; give fractions or a "
+            "roles_file that has some"
+        )
+    return chosen
 
 
 def read_rows(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:

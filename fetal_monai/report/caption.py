@@ -24,6 +24,7 @@ __all__ = [
     "drawable",
     "font",
     "head_caption",
+    "tumour_caption",
 ]
 
 Colour = tuple[int, int, int]
@@ -68,6 +69,17 @@ def brain_caption(record: Record) -> list[str]:
         if (text := value_text(name, measures.get(name)))
     ]
     last = f"Spacing {describe_spacing(record)}  ·  For research use only"
+    return [line for line in (first, "  ·  ".join(second), last) if line]
+
+
+def tumour_caption(record: Record) -> list[str]:
+    """The lines that stand below a tumour: its volume, regions and lengths, the sequences, voxels and their source."""
+    measures = record.measures
+    first = f"{label('whole_tumour_ml')} {value_text('whole_tumour_ml', measures.get('whole_tumour_ml')) or 'none'}"
+    names = ("tumour_core_ml", "enhancing_ml", "rano_diameter_mm", "rano_perpendicular_mm", "n_lesions")
+    second = [f"{label(name)} {text}" for name in names if (text := value_text(name, measures.get(name)))]
+    sequences = ", ".join(record.extra.get("sequences", [])) or "unknown"
+    last = f"Sequences {sequences}  ·  Spacing {describe_spacing(record)}  ·  For research use only"
     return [line for line in (first, "  ·  ".join(second), last) if line]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fetal_monai.report.flags_tumour import TUMOUR_FLAGS
+
 __all__ = ["FLAGS", "LEVELS", "Flag", "explain", "level_of"]
 
 LEVELS = ("", "note", "check", "stop")  # none; good to know; look before use; do not use the numbers
@@ -215,6 +217,7 @@ FLAGS = {
         "z-scores and centiles are empty; the measures themselves are not affected.",
     ),
 }
+FLAGS |= {name: Flag(*texts) for name, texts in TUMOUR_FLAGS.items()}
 
 
 def explain(flag: str) -> Flag:

@@ -41,6 +41,18 @@ LABELS = {
     "atrial_width_left": "Atrial width, left",
     "atrial_width_right": "Atrial width, right",
     "deviation_score": "Deviation of the whole brain",
+    "whole_tumour": "Whole tumour",
+    "tumour_core": "Tumour core",
+    "enhancing": "Enhancing tumour",
+    "non_enhancing_core": "Core that does not enhance",
+    "rano_diameter": "Longest diameter, axial (RANO)",
+    "rano_perpendicular": "Perpendicular to it",
+    "longest_diameter_3d": "Longest diameter, 3D",
+    "n_lesions": "Lesions",
+    "n_sequences": "Sequences",
+    "oedema_ratio": "Oedema of the whole tumour",
+    "necrosis_ratio": "Necrosis of the core",
+    "tumour_uncertainty": "Uncertainty of the whole tumour",
     "spacing": "Spacing",
     "spacing_row": "Spacing of rows",
     "spacing_column": "Spacing of columns",
@@ -79,7 +91,13 @@ SPACING_SOURCES = {
     "csv": "the CSV beside the images",
     "argument": "--spacing_mm as given",
 }
-PLAIN = {"deviation_score": 2, "gyrification_index": 2, "ventricle_asymmetry": 2}  # without a unit; decimals
+PLAIN = {"deviation_score": 2, "gyrification_index": 2, "ventricle_asymmetry": 2} | {
+    "oedema_ratio": 2,
+    "necrosis_ratio": 2,
+    "tumour_uncertainty": 2,
+    "n_lesions": 0,
+    "n_sequences": 0,
+}  # without a unit; decimals
 RELATIVE = {"_z": "z-score", "_centile": "centile"}  # after the whole name of a measure
 ENDINGS = {  # of a measure's name: unit, decimals
     "_per_mm": ("per mm", 3),

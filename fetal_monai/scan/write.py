@@ -17,7 +17,9 @@ from fetal_monai.scan.picture import Grid
 from fetal_monai.scan.reader import Scan
 from fetal_monai.scan.volume import VolumeScan
 
-__all__ = ["write_image", "write_labels", "write_mask"]
+__all__ = ["write_fractions", "write_image", "write_labels", "write_mask"]
+
+PARTS = 10_000  # of 1, that a fraction is stored in
 
 
 def write_mask(mask: NDArray[Any], scan: Scan, out_dir: str | Path) -> Path:
@@ -78,8 +80,29 @@ def write_image(
     return _write_volume(kept, scan, out_dir, suffix, start)
 
 
+def write_fractions(values: NDArray[Any], scan: VolumeScan, out_dir: str | Path, suffix: str) -> Path:
+    """Write fractions from 0 to 1, (I, J, K) or (I, J, K, C), as `<stem><suffix>.nii.gz`, and return the path.
+
+    Stored as int16 with a scale of 1/10,000, as NIfTI has no half-precision floats; readers give 0 to 1. Forms, codes
+    and units are those of `write_labels`. Raises ValueError if the shape is not that of the scan's image or a value
+    is not a fraction, OSError if it cannot be written.
+    """
+    if values.shape[:3] != scan.image.shape or values.ndim > 4:
+        raise ValueError(f"the values have shape {values.shape}, the scan {scan.image.shape}")
+    if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):
+        raise ValueError(f"fractions from {values.min():g} to {values.max():g}; they must lie in 0 to 1")
+    return _write_volume(
+        np.rint(values * PARTS).astype(np.int16), scan, out_dir, suffix, (0, 0, 0), 1 / PARTS
+    )
+
+
 def _write_volume(
-    voxels: NDArray[Any], scan: VolumeScan, out_dir: str | Path, suffix: str, start: Sequence[int]
+    voxels: NDArray[Any],
+    scan: VolumeScan,
+    out_dir: str | Path,
+    suffix: str,
+    start: Sequence[int],
+    slope: float = 1.0,
 ) -> Path:
     import nibabel
 
@@ -96,7 +119,7 @@ def _write_volume(
             put(affine @ shift, code)
     stem = Path(out_dir) / scan.source.stem
     path = stem.with_name(f"{stem.name}{suffix}.nii.gz")
-    atomic_write(path, _nifti(voxels, None, header))
+    atomic_write(path, _nifti(voxels, None, header, slope))
     return path
 
 
@@ -114,14 +137,16 @@ def _png(mask: NDArray[np.uint8], grid: Grid | None) -> bytes:
     return stream.getvalue()
 
 
-def _nifti(voxels: NDArray[Any], affine: NDArray[np.float64] | None, header: Any) -> bytes:
+def _nifti(
+    voxels: NDArray[Any], affine: NDArray[np.float64] | None, header: Any, slope: float = 1.0
+) -> bytes:
     """A compressed NIfTI with the voxels' own type; a header keeps its version, and its forms if `affine` is None."""
     import nibabel
 
     if header is not None:
         header = header.copy()
         header.set_data_dtype(voxels.dtype)
-        header.set_slope_inter(1, 0)
+        header.set_slope_inter(slope, 0)
         header["cal_min"] = header["cal_max"] = 0
     image_class = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     image = image_class(voxels, affine, header)

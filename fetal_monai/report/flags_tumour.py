@@ -1,0 +1,72 @@
+"""What the flags of patients with several sequences and of brain tumours mean: the fields of a ``Flag``."""
+
+from __future__ import annotations
+
+__all__ = ["TUMOUR_FLAGS"]
+
+TUMOUR_FLAGS: dict[str, tuple[str, ...]] = {
+    "no_tumour": (
+        "no tumour found",
+        "No tumour was found, or only parts below the smallest volume that counts.",
+        "That is no proof that there is none: look at the scan.",
+    ),
+    "tumour_at_edge": (
+        "tumour at the edge",
+        "The tumour reaches the end of the volume, so part of it may lie outside.",
+        "Volumes and lengths may be too small.",
+    ),
+    "rano_regions_differ": (
+        "lengths of the core",
+        "There is no enhancing tumour to measure, so the two diameters are those of the tumour core.",
+        "Do not compare them with diameters of enhancing tumour.",
+    ),
+    "rano_not_measurable": (
+        "too small to measure",
+        "The lesion is too small for bidimensional measurement as RANO defines it.",
+        "Do not build on its diameters.",
+        "note",
+    ),
+    "no_t1c": (
+        "no contrast-enhanced T1",
+        "Without a T1w scan after contrast, enhancing tumour and core can hardly be told from the rest.",
+        "Trust the whole tumour at most.",
+    ),
+    "no_flair_or_t2": (
+        "neither FLAIR nor T2",
+        "Without FLAIR or T2w, oedema and tumour that does not enhance can hardly be seen.",
+        "Trust the enhancing tumour at most.",
+    ),
+    "one_sequence": (
+        "one sequence only",
+        "There was one sequence of the four, so the result stands on less than usual.",
+        "Look at the overlay before use.",
+    ),
+    "resampled": (
+        "resampled",
+        "A sequence lay on another grid and was resampled to the reference's.",
+        "Its fine detail is lost.",
+        "note",
+    ),
+    "registered": (
+        "registered",
+        "A sequence was moved onto the reference, by a voxel or more.",
+        "Check that they lie on each other.",
+        "note",
+    ),
+    "sequences_misaligned": (
+        "sequences do not lie on each other",
+        "The heads of two sequences lie apart, so the network saw them shifted.",
+        "Run again with --register true, or give registered files.",
+        "stop",
+    ),
+    "sequences_differ_in_extent": (
+        "with and without skull",
+        "One sequence shows a much larger head than another, as with and without skull.",
+        "Give all with the skull, or all without it.",
+    ),
+    "sequence_covers_part": (
+        "sequence covers part",
+        "A sequence shows only part of the head; where it ends, the result stands on the others.",
+        "Look at the overlay there.",
+    ),
+}

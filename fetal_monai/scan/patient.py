@@ -1,0 +1,244 @@
+"""The patients that a folder, file or CSV holds: volumes told apart by sequence, before any voxel is read."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fetal_monai.scan.errors import ScanError
+from fetal_monai.scan.patient_names import is_label_name, patient_prefix, sequence_of
+from fetal_monai.scan.patient_source import COLUMNS, SEQUENCES, PatientSource, patient_of
+from fetal_monai.scan.source import ScanSource, posix_below
+from fetal_monai.scan.volume_source import find_volumes
+
+__all__ = ["SEQUENCES", "PatientSource", "find_patients"]
+
+LABEL_REASON = "a label file by its name"
+OTHER_REASON = "shows none of t1, t1c, t2 and flair by its name or headers"
+SAME_OUTPUTS = "would write the same outputs"  # as find_volumes says
+CHANNELS_FILE = "dataset.json"  # of the Medical Segmentation Decathlon, whose files hold all sequences
+
+
+@dataclass(frozen=True)
+class _Volume:
+    """A volume, its sequence if it is known, and what it belongs to: a DICOM study, or a folder and a prefix."""
+
+    source: ScanSource
+    sequence: str | None
+    home: str
+    prefix: str
+    study: str = ""
+
+
+def find_patients(path: str | Path) -> tuple[list[PatientSource], list[dict[str, str]]]:
+    """List the patients of a folder (recursively and sorted), of one file or of a CSV, and what is left out and why.
+
+    The volumes of a folder are one patient, named after the folder, unless their names begin differently: then each
+    beginning is one, named `<folder>/<beginning>`. Folders for each sequence belong to the folder above them. DICOM
+    series are put together by study. Files of four axes count as several sequences where a dataset.json says which
+    (Medical Segmentation Decathlon). A CSV is read as :func:`read_patient_table` says. Label files, and volumes
+    that show another sequence beside a patient's, are left out. Raises ScanError if the path does not exist or holds no
+    patient at all; what is wrong with one patient is its `error`.
+    """
+    path = Path(path)
+    if path.name.lower().endswith(".csv") and path.is_file():
+        from fetal_monai.scan.patient_table import read_patient_table
+
+        return read_patient_table(path), []
+    found, skipped = find_volumes(path)
+    if path.is_file():
+        return [_of_one_file(path, found[0])], []
+    images = []
+    for row in skipped:
+        if is_label_name(row["filename"]):
+            row["reason"] = LABEL_REASON
+    for source in found:
+        if _is_label(source):
+            skipped.append({"filename": source.filename, "reason": LABEL_REASON})
+        elif SAME_OUTPUTS in source.error:  # a sequence has no outputs of its own
+            images.append(replace(source, error=""))
+        else:
+            images.append(source)
+    volumes = _at_home(
+        [volume for source in images for volume in _volumes(source, path)], path.resolve().name
+    )
+    patients: list[PatientSource] = []
+    groups = _groups(volumes, path.resolve().name or "patient")
+    homes = {volume.home for volume in volumes if volume.sequence}
+    for name, members in groups:
+        unknown = [volume.source for volume in members if volume.sequence is None]
+        recognised = len(unknown) < len(members)
+        if recognised or any(_contains(home, members[0].home) for home in homes):
+            for source in unknown:
+                skipped.append({"filename": source.filename, "reason": source.error or OTHER_REASON})
+            members = [volume for volume in members if volume.sequence]
+        if members:
+            folder = _folder_of(members, path)
+            patients.append(patient_of(folder, name, [(one.sequence, one.source) for one in members]))
+    if not patients:
+        raise ScanError(
+            f"{path}: no patient found among its {len(skipped)} files; give folders with the sequences of a patient "
+            f"({', '.join(SEQUENCES)}), or a CSV ({COLUMNS})"
+        )
+    patients.sort(key=lambda patient: patient.filename)
+    return [_alone(patient, patients) for patient in patients], skipped
+
+
+def _alone(patient: PatientSource, patients: Sequence[PatientSource]) -> PatientSource:
+    """The patient, with an error if another has its name."""
+    same = [one.sequences[0][1].filename for one in patients if one.stem == patient.stem and one.sequences]
+    if len(same) < 2:
+        return patient
+    return replace(
+        patient,
+        error=f"{patient.filename}: is the name of several patients (with {' and with '.join(same)}); rename one",
+    )
+
+
+def _of_one_file(path: Path, source: ScanSource) -> PatientSource:
+    volumes = _volumes(source, path.parent)
+    if _is_label(source):
+        label = f"{source.filename}: is a label file by its name; give the image itself"
+        volumes = [replace(volume, source=replace(volume.source, error=label)) for volume in volumes]
+    pairs = [(volume.sequence, volume.source) for volume in volumes]
+    return patient_of(path, source.filename, pairs, stem=source.stem)
+
+
+def _is_label(source: ScanSource) -> bool:
+    parent = source.filename.rpartition("/")[0].rpartition("/")[2]
+    is_file = source.path.name == source.filename.rpartition("/")[2]
+    return is_file and (is_label_name(source.path.name) or parent.lower() in ("labelstr", "labelsts"))
+
+
+def _volumes(source: ScanSource, root: Path) -> list[_Volume]:
+    """One, or one for each sequence of a file of four axes."""
+    below = posix_below((source.files or (source.path,))[0].parent, root)
+    home = "" if below == "." else below
+    name = source.path.name
+    if source.files:
+        sequence, study = _of_headers(source)
+        return [_Volume(source, sequence, home, "", study or f"{source.files[0].parent}")]
+    sequence, prefix = sequence_of(name), patient_prefix(name)
+    if sequence is None and (channels := _channels(source.path)):
+        return [
+            _Volume(replace(source, frame=frame), sequence_of(channel), home, prefix)
+            for frame, channel in enumerate(channels)
+        ]
+    return [_Volume(source, sequence, home, prefix)]
+
+
+def _of_headers(source: ScanSource) -> tuple[str | None, str]:
+    """The sequence of a DICOM series, and its study; by its folder's name if its headers have no description."""
+    from fetal_monai.scan.dicom import read_header
+    from fetal_monai.scan.patient_headers import sequence_of_headers
+
+    try:
+        header = read_header(source.files[0])
+        study = str(header.get("StudyInstanceUID") or "")
+        sequence = sequence_of_headers(header)
+        if sequence is None and not header.get("SeriesDescription") and not header.get("ProtocolName"):
+            sequence = sequence_of(source.path.name)
+    except Exception as error:  # whatever pydicom makes of such bytes; reading the voxels tells why
+        if isinstance(error, MemoryError):
+            raise
+        return None, ""
+    return sequence, study
+
+
+def _channels(path: Path) -> list[str]:
+    """The sequences that a dataset.json beside the file, or beside its folder, says it holds, one for each volume."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return []
+    for folder in (path.parent, path.absolute().parent.parent):
+        try:
+            modality = json.loads((folder / CHANNELS_FILE).read_text("utf-8"))["modality"]
+            channels = [str(modality[str(place)]) for place in range(len(modality))]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return channels if len(channels) > 1 and any(map(sequence_of, channels)) else []
+    return []
+
+
+def _at_home(volumes: Sequence[_Volume], root_name: str) -> list[_Volume]:
+    """The volumes of folders that are named after their one sequence, as files of the folder above."""
+    by_folder: dict[str, list[_Volume]] = defaultdict(list)
+    for volume in volumes:
+        by_folder[volume.home].append(volume)
+    out: list[_Volume] = []
+    moved: dict[str, list[list[_Volume]]] = defaultdict(list)
+    own_prefix: dict[str, list[str]] = defaultdict(list)
+    for home, members in by_folder.items():
+        above, _, own = home.rpartition("/")
+        named = sequence_of(own or root_name)
+        if named and patient_prefix(own or root_name) == "":
+            members = [replace(one, sequence=one.sequence or named) for one in members if not one.study] + [
+                one for one in members if one.study
+            ]
+        if home and named and {one.sequence for one in members} == {named}:
+            moved[above].append([replace(one, home=above) for one in members])
+            own_prefix[above].append(patient_prefix(own))
+        else:
+            out += members
+    for above, folders in moved.items():
+        alone = all(len(members) == 1 for members in folders)
+        for members, prefix in zip(folders, own_prefix[above], strict=True):
+            out += [replace(one, prefix=prefix if alone else one.prefix) for one in members]
+    return out
+
+
+def _groups(volumes: Sequence[_Volume], root_name: str) -> list[tuple[str, list[_Volume]]]:
+    """The volumes of each patient, and its name."""
+    studies: dict[str, list[_Volume]] = defaultdict(list)
+    files: dict[str, dict[str, list[_Volume]]] = defaultdict(lambda: defaultdict(list))
+    for volume in volumes:
+        if volume.study:
+            studies[volume.study].append(volume)
+        else:
+            files[volume.home][volume.prefix].append(volume)
+    groups = []
+    for home, by_prefix in files.items():
+        kept = _by_prefix(by_prefix)
+        for prefix, members in kept.items():
+            name = home or root_name
+            if prefix and (len(kept) > 1 or members[0].source.frame is not None):
+                name = f"{home}/{prefix}".lstrip("/")
+            groups.append((name, members))
+    by_name: dict[str, list[list[_Volume]]] = defaultdict(list)
+    for members in studies.values():
+        by_name[_common(one.home for one in members) or root_name].append(members)
+    for name, several in by_name.items():
+        for place, members in enumerate(several, start=1):
+            groups.append((f"{name}/study_{place}" if len(several) > 1 else name, members))
+    return groups
+
+
+def _by_prefix(by_prefix: dict[str, list[_Volume]]) -> dict[str, list[_Volume]]:
+    """One group where no more than one prefix has a sequence and others are empty; else those with a sequence."""
+    known = {prefix: members for prefix, members in by_prefix.items() if any(one.sequence for one in members)}
+    rest = [one for prefix, members in by_prefix.items() if prefix not in known for one in members]
+    named = [prefix for prefix in known if prefix]
+    if len(named) <= 1:
+        name = named[0] if named else ""
+        return {name: [one for members in known.values() for one in members] + rest}
+    first = named[0]
+    return {**known, first: known[first] + rest}
+
+
+def _common(homes: Iterable[str]) -> str:
+    return posixpath.commonpath([f"/{home}" for home in homes]).strip("/")
+
+
+def _contains(home: str, other: str) -> bool:
+    """Whether a patient's folder lies above or below another one, whose unknown volumes then are no patient."""
+    return not home or other == home or other.startswith(f"{home}/") or not other
+
+
+def _folder_of(members: Sequence[_Volume], root: Path) -> Path:
+    files = {one.source.path for one in members}
+    if len(files) == 1 and not members[0].study:
+        return files.pop()
+    return root / _common(one.home for one in members)
