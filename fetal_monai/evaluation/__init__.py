@@ -2,13 +2,17 @@
 
 from fetal_monai.evaluation.head import CalibrateHead, EvaluateHead, describe, summarise
 from fetal_monai.evaluation.labels import EvaluateLabels, describe_labels, summarise_labels
+from fetal_monai.evaluation.tumour import EvaluateTumours, describe_tumours, summarise_tumours
 
 __all__ = [
     "CalibrateHead",
     "EvaluateHead",
     "EvaluateLabels",
+    "EvaluateTumours",
     "describe",
     "describe_labels",
+    "describe_tumours",
     "summarise",
     "summarise_labels",
+    "summarise_tumours",
 ]

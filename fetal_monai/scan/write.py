@@ -146,10 +146,12 @@ def _nifti(
     if header is not None:
         header = header.copy()
         header.set_data_dtype(voxels.dtype)
-        header.set_slope_inter(slope, 0)
+        header.set_slope_inter(1, 0)
         header["cal_min"] = header["cal_max"] = 0
     image_class = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     image = image_class(voxels, affine, header)
     if header is None:
         image.header.set_xyzt_units("mm")
+    if slope != 1:
+        image.header.set_slope_inter(slope, 0)  # an image does not keep that of the header it is made with
     return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)

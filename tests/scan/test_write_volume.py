@@ -8,7 +8,7 @@ import pytest
 import SimpleITK
 from volume_files import oblique, phantom, read_one, save_nifti, save_series
 
-from fetal_monai.scan import find_volumes, read_volume_scan, write_image, write_labels
+from fetal_monai.scan import find_volumes, read_volume_scan, write_fractions, write_image, write_labels
 
 SPACING = (0.8, 0.9, 3.0)
 
@@ -157,3 +157,31 @@ def test_a_crop_of_a_series(tmp_path, stored):
     np.testing.assert_allclose(crop.affine @ (0, 0, 0, 1), scan.affine @ (2, 0, 0, 1), atol=1e-4)
     with pytest.raises(ValueError, match=r"the image has shape \(20, 24\); \(I, J, K\) is needed"):
         write_image(scan.image[..., 0], scan, tmp_path)
+
+
+@pytest.mark.parametrize("channels", [0, 3])
+def test_fractions_read_back_as_they_were(tmp_path, stored, channels):
+    """Whole numbers with a scale: every reader gives 0 to 1, to the fourth decimal."""
+    save_nifti(tmp_path / "scan.nii.gz", stored, oblique(SPACING))
+    (tmp_path / "out").mkdir()
+    scan = read_one(tmp_path)
+    shape = (*scan.image.shape, channels) if channels else scan.image.shape
+    values = np.random.default_rng(0).uniform(0, 1, shape).astype(np.float32)
+    path = write_fractions(values, scan, tmp_path / "out", "_prob")
+    found = nibabel.load(path)
+    assert path.name == "scan_prob.nii.gz" and found.get_data_dtype() == np.int16
+    assert found.shape == shape and np.abs(found.get_fdata() - values).max() < 0.6e-4
+    assert np.allclose(found.affine, scan.affine, atol=1e-5)
+    if not channels:
+        read = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T
+        assert np.abs(read - values).max() < 0.6e-4
+
+
+def test_fractions_that_are_none(tmp_path, stored):
+    save_nifti(tmp_path / "scan.nii.gz", stored, oblique(SPACING))
+    scan = read_one(tmp_path)
+    with pytest.raises(ValueError, match="must lie in 0 to 1"):
+        write_fractions(np.full(scan.image.shape, 1.5), scan, tmp_path / "out", "_prob")
+    with pytest.raises(ValueError, match="the values have shape"):
+        write_fractions(np.zeros((2, 2, 2)), scan, tmp_path / "out", "_prob")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,69 @@
+"""From a patient's sequences to the network's grid, as thin MONAI adapters and the chain that bundles use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Transform
+from torch.nn import functional as F
+
+from fetal_monai.transforms.load import LoadScand
+from fetal_monai.transforms.tumour import CHANNELS, normalise_sequence
+from fetal_monai.transforms.volume_grid import to_volume_grid, volume_grid
+
+__all__ = ["ToPatientGridd", "patient_preprocessing"]
+
+Item = dict[Hashable, Any]
+
+
+class ToPatientGridd(MapTransform):
+    """Put the ``PatientScan`` under each key on the network's grid, cut to the head: a float tensor (4, X, Y, Z).
+
+    Channels are ``CHANNELS``, normalised, 0 where there is no such sequence. The patient moves to ``patient``, its
+    reference to ``scan``, the whole grid to ``grid``, and where on it the head lies to ``box`` (three slices); beyond
+    ``box`` the picture is padded with 0 to multiples of ``divisor``.
+    """
+
+    def __init__(
+        self, keys: KeysCollection = "image", voxel_mm: float = 1.5, divisor: int = 8, margin: int = 2
+    ) -> None:
+        super().__init__(keys)
+        self.voxel_mm, self.divisor, self.margin = voxel_mm, divisor, margin
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            patient = out[key]
+            scan = patient.scan
+            grid = volume_grid(scan.image.shape, scan.affine, self.voxel_mm, 1)
+            images = torch.zeros(len(CHANNELS), *grid.content)
+            for channel, sequence in enumerate(CHANNELS):
+                if sequence in patient.images:
+                    images[channel] = normalise_sequence(to_volume_grid(patient.images[sequence], grid))
+            box = self._head(images)
+            cut = images[:, box[0], box[1], box[2]]
+            pad = [side for n in reversed(cut.shape[1:]) for side in (0, -n % self.divisor)]
+            out[key], out["patient"], out["scan"] = F.pad(cut, pad), patient, scan
+            out["grid"], out["box"] = grid, box
+        return out
+
+    def _head(self, images: torch.Tensor) -> tuple[slice, slice, slice]:
+        found = (images != 0).any(0).nonzero(as_tuple=True)
+        if not len(found[0]):
+            full = images.shape[1:]
+            return slice(0, full[0]), slice(0, full[1]), slice(0, full[2])
+        x, y, z = (
+            slice(max(0, int(i.min()) - self.margin), min(n, int(i.max()) + 1 + self.margin))
+            for i, n in zip(found, images.shape[1:], strict=True)
+        )
+        return x, y, z
+
+
+def patient_preprocessing(
+    read: Callable[[Any], Any], voxel_mm: float = 1.5, divisor: int = 8
+) -> list[Transform]:
+    """What inference does before the network; ``image`` is a ``PatientSource``, read with ``read``."""
+    return [LoadScand("image", read), ToPatientGridd("image", voxel_mm, divisor)]

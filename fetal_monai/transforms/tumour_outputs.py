@@ -1,0 +1,181 @@
+"""From the network's answer back to the patient: regions, measures, files and pictures, as MONAI transforms.
+
+Items are those of :mod:`fetal_monai.transforms.tumour_inputs`, with ``pred``, logits (3, X, Y, Z); ``labels`` (I, J, K)
+on the grid of the reference and ``record`` are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import Transform
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from fetal_monai.measure.tumour import TUMOUR_MEASURES
+from fetal_monai.settings import as_bool
+from fetal_monai.transforms.outputs import add_overlay
+from fetal_monai.transforms.volume_grid import to_input
+from fetal_monai.transforms.volume_outputs import SaveLabelsd, volume_record
+
+__all__ = [
+    "TUMOUR_COLUMNS",
+    "MeasureTumourd",
+    "RegionsOnInputd",
+    "SaveProbabilitiesd",
+    "SaveTumourd",
+    "sequence_flags",
+    "tumour_output",
+]
+
+Item = dict[Hashable, Any]
+
+TUMOUR_COLUMNS = [*TUMOUR_MEASURES, "tumour_uncertainty", "n_sequences"]  # the promised ones, in order
+LABELS = ("non_enhancing_core", "oedema", "enhancing")  # drawn as 1, 2, 3
+POSSIBLE = 0.05  # probability of the tumour, from which its entropy counts
+
+
+class RegionsOnInputd(Transform):
+    """Turn ``pred`` into ``labels`` (I, J, K) on the reference's grid, in a BraTS convention.
+
+    Adds ``probability``, float32 (3, I, J, K) in the order of ``REGIONS``; ``entropy``, float32 (I, J, K), that of the
+    whole tumour's probability in bits, 0 sure, 1 even; and ``uncertainty``, its mean where that probability is 5 % or
+    more, NaN where nothing is found. Regions are nested; parts under ``min_ml`` are removed from each.
+    """
+
+    def __init__(self, min_ml: float | Sequence[float] = 0.1, convention: str = "brats2018") -> None:
+        from fetal_monai.measure.tumour_regions import regions_to_labels
+
+        regions_to_labels(np.zeros((3, 1, 1, 1)), convention)  # raises for an unknown one
+        self.min_ml, self.convention = min_ml, convention
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        from fetal_monai.measure.tumour_regions import drop_small, make_nested, regions_to_labels
+
+        out = dict(data)
+        grid, box, scan = out["grid"], out["box"], out["scan"]
+        logits = torch.as_tensor(out.pop("pred")).float()
+        x, y, z = (s.stop - s.start for s in box)
+        inside = logits.sigmoid()[:, :x, :y, :z]
+        size, _ = grid.canonical
+        maps = []
+        for region in inside:
+            whole = torch.zeros(grid.content)
+            whole[box[0], box[1], box[2]] = region
+            fine = F.interpolate(whole[None, None], size, mode="trilinear", align_corners=False)[0, 0]
+            maps.append(to_input(fine.numpy(), grid))
+        probability = np.stack(maps)
+        regions = drop_small(make_nested(probability > 0.5), self.min_ml, scan.spacing_mm)
+        out["labels"] = regions_to_labels(regions, self.convention)
+        out["probability"], out["entropy"] = probability, _entropy(probability[1])
+        possible = out["entropy"][probability[1] >= POSSIBLE]
+        out["uncertainty"] = float(possible.mean()) if out["labels"].any() else float("nan")
+        return out
+
+
+def _entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    from scipy.special import entr
+
+    return ((entr(probability) + entr(1 - probability)) / np.log(2)).astype(np.float32)
+
+
+def sequence_flags(sequences: Sequence[str]) -> list[str]:
+    """What a result stands on less firmly, by the sequences that there are.
+
+    ``no_t1c``: the enhancing tumour and the core can't be told; ``no_flair_or_t2``: nor can oedema;
+    ``one_sequence``: one only.
+    """
+    flags = [] if "t1c" in sequences else ["no_t1c"]
+    if not {"flair", "t2"} & set(sequences):
+        flags.append("no_flair_or_t2")
+    return [*flags, "one_sequence"] if len(sequences) == 1 else flags
+
+
+class MeasureTumourd(Transform):
+    """Measure the tumour in ``labels``: adds ``record``, and ``tumour`` with the lines that lengths were taken on."""
+
+    def __init__(self, convention: str = "brats2018") -> None:
+        self.convention = convention
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        from fetal_monai.measure.tumour import measure_tumour
+
+        out = dict(data)
+        scan, patient = out["scan"], out["patient"]
+        found = measure_tumour(out["labels"], scan.affine, scan.image, convention=self.convention)
+        sequences = list(patient.images)
+        measures = {
+            **found.measures,
+            "tumour_uncertainty": out["uncertainty"],
+            "n_sequences": float(len(sequences)),
+        }
+        flags = [*patient.flags, *sequence_flags(sequences), *found.flags]
+        extra = {
+            **found.extra,
+            "sequences": sequences,
+            "reference": patient.reference,
+            "lesions": [dict(row) for row in found.lesions],
+        }
+        out["tumour"] = found
+        out["record"] = volume_record(scan, measures, flags, out.get("outputs", []), extra)
+        return out
+
+
+class SaveProbabilitiesd(Transform):
+    """Write ``<stem>_prob.nii.gz`` (I, J, K, 3), and ``<stem>_entropy.nii.gz``: whole numbers with a scale, which
+    viewers and nibabel show as 0 to 1."""
+
+    def __init__(self, output_dir: str) -> None:
+        self.output_dir = output_dir
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        from fetal_monai.scan import write_fractions
+
+        maps = {"_prob": np.moveaxis(data["probability"], 0, -1), "_entropy": data["entropy"]}
+        for suffix, values in maps.items():
+            path = write_fractions(values, data["scan"], self.output_dir, suffix)
+            data["record"].outputs.append(path.relative_to(self.output_dir).as_posix())
+        return dict(data)
+
+
+class SaveTumourd(Transform):
+    """Write ``<stem>_overlay.png``, three planes with regions and lengths, and put its thumbnail into the record."""
+
+    def __init__(self, output_dir: str) -> None:
+        self.output_dir = output_dir
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Item:
+        from fetal_monai.report import planes
+        from fetal_monai.report.caption import tumour_caption
+
+        record, scan, tumour = data["record"], data["scan"], data["tumour"]
+        labels = np.asarray(data["labels"])
+        labels = np.where(labels == 4, 3, labels)
+        shown = {"flags": record.all_flags, "names": LABELS}
+        picture = planes.draw_planes(
+            scan.image, scan.affine, labels, lines=tumour.lines, caption=tumour_caption(record), **shown
+        )
+        add_overlay(
+            record, self.output_dir, picture, planes.thumbnail(scan.image, scan.affine, labels, **shown)
+        )
+        return dict(data)
+
+
+def tumour_output(
+    output_dir: str,
+    min_ml: float | Sequence[float] = 0.1,
+    convention: str = "brats2018",
+    probabilities: bool | str = False,
+) -> list[Callable[[Item], Item]]:
+    """What becomes of the logits of regions: labels on the reference's grid, measures, files and overlay."""
+    chain: list[Callable[[Item], Item]] = [
+        RegionsOnInputd(min_ml, convention),
+        MeasureTumourd(convention),
+        SaveLabelsd(output_dir),
+    ]
+    if as_bool(probabilities, "probabilities"):
+        chain.append(SaveProbabilitiesd(output_dir))
+    return [*chain, SaveTumourd(output_dir)]
