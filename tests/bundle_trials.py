@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from brain_files import write_atlas, write_stack, write_volume
-from bundle_runs import HEAD, MRI, STACK, copy_samples
+from bundle_runs import HEAD, MRI, STACK, TUMOUR, copy_samples
 from heads import write_hc18
+from tumours import write_patient
 
 UNET = {"_target_": "UNet", "in_channels": 1, "channels": [4, 8], "strides": [2], "norm": "BATCH"}
 PLANE = {**UNET, "spatial_dims": 2, "out_channels": 1}
@@ -54,6 +55,13 @@ def _hc18(folder: Path) -> dict[str, Any]:
 def _atlas(folder: Path) -> dict[str, Any]:
     """Two cases, each of which comes twice."""
     return {"dataset_dir": str(write_atlas(folder, "GA24_a", "GA31_b")), "repeats": 2}
+
+
+def _patients(folder: Path) -> dict[str, Any]:
+    """Two patients, each of which comes twice."""
+    for name in ("p1", "p2"):
+        write_patient(folder / name)
+    return {"dataset_dir": str(folder), "fractions": [0.0, 0.0], "validation_roles": ["train"], "repeats": 2}
 
 
 def _volume(out_channels: int, **changes: Any) -> dict[str, Any]:
@@ -113,6 +121,23 @@ TRIALS = {
         data=_atlas,
         tiny=_volume(2),
         other=_volume(2, channels=[4, 6]),
+        metric="val_dice",
+        best=max,
+    ),
+    TUMOUR.name: Trial(
+        names=("one", "sub/two"),
+        write=lambda folder: (
+            write_patient(folder / "one"),
+            write_patient(folder / "sub" / "two", ("t1", "t1c", "t2", "flair")),
+        ),
+        columns=(
+            *("whole_tumour_ml", "tumour_core_ml", "enhancing_ml", "oedema_ml", "necrosis_ml"),
+            *("oedema_ratio", "necrosis_ratio", "rano_diameter_mm", "rano_perpendicular_mm"),
+            *("longest_diameter_3d_mm", "n_lesions", "tumour_uncertainty", "n_sequences"),
+        ),
+        data=_patients,
+        tiny={**_volume(3, in_channels=4), "voxel_mm": 4.0},
+        other=_volume(3, in_channels=4, channels=[4, 6]),
         metric="val_dice",
         best=max,
     ),

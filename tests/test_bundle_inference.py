@@ -66,6 +66,8 @@ def check_overlay(overlay: Image.Image, scan: Path, axes: int) -> None:
 def check_grid(labels: Path, scan: Path) -> None:
     import nibabel
 
+    if scan.is_dir():  # of a patient, whose sequences lie on one grid
+        scan = next(scan.glob("*_flair.nii.gz"))
     written, read = nibabel.load(labels), nibabel.load(scan)
     assert written.shape == read.shape and written.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(written.affine, read.affine)
