@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from monai.inferers import Inferer
 from monai.transforms.utils import get_largest_connected_component_mask
@@ -95,7 +94,8 @@ class BrainInferer(Inferer):
     def _is_enough(self, extent: Extent, shape: Sequence[int]) -> bool:
         """Whether the first look shows the brain as large as a second one would."""
         box = brain_box(extent, shape, self.margin, self.divisor)
-        return _volume(box) >= self.whole_enough * math.prod(shape) and _longest(extent) <= self.length
+        size = math.prod(side.stop - side.start for side in box)
+        return size >= self.whole_enough * math.prod(shape) and _longest(extent) <= self.length
 
     def _look(self, cut: torch.Tensor, larger: float, network: Any) -> torch.Tensor:
         """Logits (1, C, X, Y, Z) of a box, seen with voxels that many times larger."""
@@ -105,10 +105,6 @@ class BrainInferer(Inferer):
         x, y, z = size
         logits = self.inferer(F.pad(content, pad)[None, None].to(cut.dtype), network)[:, :, :x, :y, :z]
         return logits if larger == 1 else F.interpolate(logits, cut.shape, mode="trilinear")
-
-
-def _volume(box: Sequence[slice]) -> int:
-    return int(np.prod([s.stop - s.start for s in box]))
 
 
 def _longest(extent: Extent) -> int:

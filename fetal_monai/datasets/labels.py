@@ -15,7 +15,6 @@ __all__ = ["ATLAS_TO_FETA", "read_labels", "read_on_grid", "remap_labels"]
 # 3 cerebellum, 4 extra-axial CSF, 5 cortical gray, 6 deep gray matter, 7 brainstem, 8 corpus callosum.
 ATLAS_TO_FETA = {0: 0, 1: 3, 2: 4, 3: 5, 4: 1, 5: 2, 6: 6, 7: 7, 8: 3}
 LABEL_KEYS = {"atlas": ATLAS_TO_FETA, "feta": {label: label for label in range(8)}, "brain": {0: 0, 1: 1}}
-ON_GRID = 0.1  # of a voxel: how far a corner of the labels may lie from that of their scan
 
 
 def remap_labels(labels: ArrayLike, label_key: str) -> NDArray[np.uint8]:
@@ -61,24 +60,18 @@ def read_on_grid(path: str | Path, shape: Sequence[int], affine: ArrayLike) -> N
     """
     import nibabel
 
+    from fetal_monai.scan.patient_alignment import Grid, is_same_grid
+
     image, affine = nibabel.load(path), np.asarray(affine, dtype=float)
     turn = [nibabel.io_orientation(grid) for grid in (image.affine, affine)]
     if image.ndim == 3:
         image = image.as_reoriented(nibabel.orientations.ornt_transform(*turn))
-    if image.shape != tuple(shape) or not _is_same_grid(image.affine, affine, shape):
+    if not is_same_grid(Grid(tuple(shape), affine), Grid(image.shape, image.affine)):
         raise ValueError(
             f"{path}: labels of {_size(image.shape)} voxels are not on the grid of their scan, {_size(shape)}; "
             "resample them by nearest neighbour"
         )
     return np.asanyarray(image.dataobj)
-
-
-def _is_same_grid(first: NDArray[Any], second: NDArray[Any], shape: Sequence[int]) -> bool:
-    """Whether the corner voxels of both affines coincide, to a part of a voxel."""
-    corners = np.array([[*np.ravel(place), 1] for place in np.ndindex(2, 2, 2)], dtype=float)
-    corners[:, :3] *= np.asarray(shape) - 1
-    off = np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max()
-    return bool(off < ON_GRID * np.linalg.norm(second[:3, :3], axis=0).min())
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fetal_monai import metrics
 from fetal_monai.datasets.labels import read_labels
-from fetal_monai.evaluation.table import Evaluation, extreme, mean, median, sd
+from fetal_monai.evaluation.table import Evaluation, column, mean, spread
 from fetal_monai.measure.tissues import TISSUES
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class EvaluateLabels(Evaluation):
             **{score: mean([scores[name][score] for name in self.names]) for score in SCORES},
             "flags": ";".join(record.all_flags),
         }
-        row |= {_column(score, name): scores[name][score] for score in SCORES for name in self.names}
+        row |= {column(score, name): scores[name][score] for score in SCORES for name in self.names}
         self.rows.append(row)
         return out
 
@@ -80,14 +80,14 @@ class EvaluateLabels(Evaluation):
         several = len(self.names) > 1
         columns = ["filename", "subject", "dataset", "role", "ga_weeks"]
         columns += list(SCORES) if several else []
-        columns += [_column(score, name) for score in SCORES for name in self.names]
+        columns += [column(score, name) for score in SCORES for name in self.names]
         self.write_rows([*columns, "flags"])
         datasets = list(dict.fromkeys(row["dataset"] for row in self.rows if row["dataset"]))
         summary = self.write_summary(
             lambda rows: summarise_labels(rows, self.names), {"dataset": datasets, "age": AGES}
         )
         if self.rows:
-            dice = {name: [row[_column("dice", name)] for row in self.rows] for name in self.names}
+            dice = {name: [row[column("dice", name)] for row in self.rows] for name in self.names}
             if several:
                 dice["mean"] = [row["dice"] for row in self.rows]
             ages, groups = ([row[name] for row in self.rows] for name in ("ga_weeks", "dataset"))
@@ -107,16 +107,14 @@ def summarise_labels(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = T
     if np.isfinite(dice).any():
         worst = rows[int(np.nanargmin(dice))]
         found["worst_scan"] = {"filename": worst["filename"], "dice": worst["dice"]}
-    found["mean"] = {score: _spread([row[score] for row in rows], SCORES[score]) for score in SCORES}
+    found["mean"] = {score: spread([row[score] for row in rows], SCORES[score]) for score in SCORES}
     found["labels"] = {
         name: {
             "missing": sum(
-                math.isnan(row[_column("hd95_mm", name)]) and not math.isnan(row[_column("dice", name)])
+                math.isnan(row[column("hd95_mm", name)]) and not math.isnan(row[column("dice", name)])
                 for row in rows
             ),
-            **{
-                score: _spread([row[_column(score, name)] for row in rows], SCORES[score]) for score in SCORES
-            },
+            **{score: spread([row[column(score, name)] for row in rows], SCORES[score]) for score in SCORES},
         }
         for name in names
     }
@@ -141,12 +139,3 @@ def describe_labels(summary: Mapping[str, Any], unreadable: int) -> str:
             f"{euler['mean']:6.1f} ± {euler['sd']:5.1f} {found['missing']:8}"
         )
     return "\n".join(lines)
-
-
-def _column(score: str, name: str) -> str:
-    """``dice_ventricles``; a unit stays last: ``hd95_ventricles_mm``."""
-    return f"{score.removesuffix('_mm')}_{name}{'_mm' if score.endswith('_mm') else ''}"
-
-
-def _spread(values: Sequence[float], worst: Any) -> dict[str, float]:
-    return {"mean": mean(values), "sd": sd(values), "median": median(values), "worst": extreme(values, worst)}

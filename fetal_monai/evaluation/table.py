@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fetal_monai.run import ScanRun
 
-__all__ = ["Evaluation", "extreme", "mean", "median", "sd"]
+__all__ = ["Evaluation", "column", "extreme", "mean", "median", "sd", "spread"]
 
 
 class Evaluation:
@@ -82,3 +82,13 @@ def median(values: ArrayLike) -> float:
 def sd(values: ArrayLike) -> float:
     """Standard deviation (n - 1) of the finite values, NaN of fewer than two."""
     return extreme(values, lambda finite: finite.std(ddof=1) if len(finite) > 1 else math.nan)
+
+
+def column(score: str, name: str) -> str:
+    """The column of a score of one label: ``dice_ventricles``; a unit stays last: ``hd95_ventricles_mm``."""
+    return f"{score.removesuffix('_mm')}_{name}{'_mm' if score.endswith('_mm') else ''}"
+
+
+def spread(values: Sequence[float], worst: Any) -> dict[str, float]:
+    """Mean, SD, median and ``worst`` of the finite values."""
+    return {"mean": mean(values), "sd": sd(values), "median": median(values), "worst": extreme(values, worst)}

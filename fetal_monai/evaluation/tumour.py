@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fetal_monai.datasets.tumour import read_tumour_labels
-from fetal_monai.evaluation.table import Evaluation, extreme, mean, median, sd
+from fetal_monai.evaluation.table import Evaluation, column, spread
 from fetal_monai.measure.tumour_regions import REGIONS, labels_to_regions
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ class EvaluateTumours(Evaluation):
         }
         for region, ours, theirs in zip(REGIONS, found, labels_to_regions(truth, "brats2023"), strict=True):
             scores = lesion_scores(ours, theirs, scan.spacing_mm)
-            row |= {_column(score, region): scores[score] for score in SCORES}
+            row |= {column(score, region): scores[score] for score in SCORES}
         self.rows.append(row)
         return out
 
     def finish(self) -> dict[str, Any]:
         columns = ["filename", "subject", "dataset", "role", "sequences"]
-        columns += [_column(score, region) for score in SCORES for region in REGIONS]
+        columns += [column(score, region) for score in SCORES for region in REGIONS]
         self.write_rows([*columns, "flags"])
         kinds = list(dict.fromkeys(row["sequences"] for row in self.rows))
         summary = self.write_summary(summarise_tumours, {"sequences": kinds})
@@ -88,14 +88,8 @@ def summarise_tumours(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means, spreads and worst cases of each region over rows of an evaluation; NaNs are left out."""
     found: dict[str, Any] = {"n": len(rows), "regions": {}}
     for region in REGIONS:
-        values = {score: [row[_column(score, region)] for row in rows] for score in SCORES}
         found["regions"][region] = {
-            score: {
-                "mean": mean(values[score]),
-                "sd": sd(values[score]),
-                "median": median(values[score]),
-                "worst": extreme(values[score], worst),
-            }
+            score: spread([row[column(score, region)] for row in rows], worst)
             for score, worst in SCORES.items()
         }
     return found
@@ -123,8 +117,3 @@ def _key(source: Any) -> tuple[Path, str]:
     """A patient by its files, which for the Decathlon and flat folders share a folder."""
     files = tuple(sorted(str(Path(path).resolve()) for path in (source.files or (source.path,))))
     return Path(source.path).resolve(), "|".join(files)
-
-
-def _column(score: str, region: str) -> str:
-    """``dice_enhancing``; a unit stays last: ``hd95_enhancing_mm``."""
-    return f"{score.removesuffix('_mm')}_{region}{'_mm' if score.endswith('_mm') else ''}"

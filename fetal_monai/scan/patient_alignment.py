@@ -23,7 +23,7 @@ __all__ = [
     "rigid_transform",
 ]
 
-SAME_PLACE = 0.1  # of a voxel, up to which two grids are one
+SAME_PLACE = 0.1  # of a voxel, below which two grids are one
 COARSE_MM = 4.0  # voxels on which heads are compared
 HEAD = 0.15  # of the usual brightness above the background, from which it is head
 CUT = 0.4  # of the volume's border, up to which a head may reach it
@@ -76,7 +76,7 @@ def is_same_grid(one: Grid, other: Grid) -> bool:
 
 def has_same_affine(one: Grid, other: Grid) -> bool:
     apart = np.linalg.norm(_corners(one.shape) @ (one.affine - other.affine)[:3].T, axis=1).max()
-    return bool(apart <= SAME_PLACE * _sizes(one.affine).min())
+    return bool(apart < SAME_PLACE * _sizes(one.affine).min())
 
 
 def resample(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from fetal_monai.scan.errors import ScanError
 from fetal_monai.scan.patient_source import COLUMNS, SEQUENCES, PatientSource, patient_of
 from fetal_monai.scan.source import ScanSource
+from fetal_monai.scan.table import read_cells
 from fetal_monai.scan.volume_source import find_volumes
 
 __all__ = ["read_patient_table"]
@@ -26,12 +26,9 @@ def read_patient_table(path: Path) -> list[PatientSource]:
     Raises ScanError if it is no such CSV.
     """
     try:
-        text = _decode(path.read_bytes())
+        lines = read_cells(path)
     except OSError as error:
         raise ScanError(f"{path}: cannot be opened ({error.strerror})") from error
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True))
     except csv.Error as error:
         raise ScanError(f"{path}: is no CSV that can be read ({error})") from error
     header = [cell.strip().lower() for cell in lines[0]] if lines else []
@@ -99,10 +96,3 @@ def _check_name(name: str) -> None:
 def _is_safe(name: str) -> bool:
     path = PurePosixPath(name)
     return bool(name) and "\\" not in name and not path.is_absolute() and ".." not in path.parts
-
-
-def _decode(data: bytes) -> str:
-    try:
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")

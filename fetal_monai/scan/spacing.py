@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import glob
-import io
 import math
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 from fetal_monai.scan.errors import ScanError
 from fetal_monai.scan.picture import Spacing
 from fetal_monai.scan.source import ScanSource, posix_below, walk
+from fetal_monai.scan.table import read_cells
 
 __all__ = ["SpacingRow", "SpacingTable", "check_spacing", "read_spacing_csv"]
 
@@ -126,9 +126,7 @@ def _add(rows: dict[str, SpacingRow], name: str, row: SpacingRow) -> None:
 def _read_rows(path: Path) -> list[tuple[str, SpacingRow]] | None:
     """The rows of a CSV, None if it is of another kind."""
     try:
-        text = _decode(path.read_bytes())
-        delimiter = max(",;\t", key=text.partition("\n")[0].count)
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True))
+        lines = read_cells(path)
     except (OSError, csv.Error):
         return None
     columns = [COLUMNS.get(re.sub(r"[\s_]", "", cell).lower(), "") for cell in lines[0]] if lines else []
@@ -172,12 +170,3 @@ def _number_or_nan(cell: str) -> float:
         return _number(cell)
     except ValueError:
         return math.nan
-
-
-def _decode(data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace").lstrip("\ufeff")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")

@@ -7,14 +7,25 @@ and 0 around it; a sequence that is not there is 0 throughout.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from monai.transforms import Transform
 from torch.nn import functional as F
 
-__all__ = ["CHANNELS", "PatientPictured", "PatientSourced", "head_voxels", "normalise_sequence", "regions_of"]
+if TYPE_CHECKING:
+    from fetal_monai.transforms.volume_grid import VolumeGrid
+
+__all__ = [
+    "CHANNELS",
+    "PatientPictured",
+    "PatientSourced",
+    "head_voxels",
+    "normalise_sequence",
+    "regions_of",
+    "sequences_on_grid",
+]
 
 Item = dict[Hashable, Any]
 CHANNELS = ("t1c", "t1", "t2", "flair")
@@ -52,6 +63,17 @@ def normalise_sequence(image: torch.Tensor, head: torch.Tensor | None = None) ->
     return torch.where(inside, scaled.clamp(-CLIP, CLIP), 0.0)
 
 
+def sequences_on_grid(images: Mapping[str, Any], grid: VolumeGrid) -> torch.Tensor:
+    """A patient's ``images`` (I, J, K) by sequence on a grid's content: (4, X, Y, Z), normalised, 0 where missing."""
+    from fetal_monai.transforms.volume_grid import to_volume_grid
+
+    out = torch.zeros(len(CHANNELS), *grid.content)
+    for channel, sequence in enumerate(CHANNELS):
+        if sequence in images:
+            out[channel] = normalise_sequence(to_volume_grid(images[sequence], grid))
+    return out
+
+
 class PatientSourced(Transform):
     """Keep of a patient and its labels what random pictures are made from, on an isotropic grid cut to the head.
 
@@ -68,7 +90,7 @@ class PatientSourced(Transform):
         from fetal_monai.datasets.tumour import read_tumour_labels
         from fetal_monai.scan import read_patient
         from fetal_monai.transforms.mri import to_canonical
-        from fetal_monai.transforms.volume_grid import to_volume_grid, volume_grid
+        from fetal_monai.transforms.volume_grid import volume_grid
 
         out = dict(data)
         patient = read_patient(out["image"])
@@ -76,10 +98,7 @@ class PatientSourced(Transform):
         labels = read_tumour_labels(out["label"], out["convention"], shape, affine)
         grid = volume_grid(shape, affine, self.voxel_mm, 1)
         present = [sequence in patient.images for sequence in CHANNELS]
-        images = torch.zeros(len(CHANNELS), *grid.content)
-        for channel, sequence in enumerate(CHANNELS):
-            if sequence in patient.images:
-                images[channel] = normalise_sequence(to_volume_grid(patient.images[sequence], grid))
+        images = sequences_on_grid(patient.images, grid)
         view, _ = to_canonical(labels, affine)
         whole = torch.from_numpy(np.ascontiguousarray(view))[None, None].float()
         label = F.interpolate(whole, grid.content, mode="nearest-exact")[0, 0].to(torch.uint8)

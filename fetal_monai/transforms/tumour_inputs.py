@@ -11,8 +11,8 @@ from monai.transforms import MapTransform, Transform
 from torch.nn import functional as F
 
 from fetal_monai.transforms.load import LoadScand
-from fetal_monai.transforms.tumour import CHANNELS, normalise_sequence
-from fetal_monai.transforms.volume_grid import to_volume_grid, volume_grid
+from fetal_monai.transforms.tumour import sequences_on_grid
+from fetal_monai.transforms.volume_grid import volume_grid
 
 __all__ = ["ToPatientGridd", "patient_preprocessing"]
 
@@ -39,10 +39,7 @@ class ToPatientGridd(MapTransform):
             patient = out[key]
             scan = patient.scan
             grid = volume_grid(scan.image.shape, scan.affine, self.voxel_mm, 1)
-            images = torch.zeros(len(CHANNELS), *grid.content)
-            for channel, sequence in enumerate(CHANNELS):
-                if sequence in patient.images:
-                    images[channel] = normalise_sequence(to_volume_grid(patient.images[sequence], grid))
+            images = sequences_on_grid(patient.images, grid)
             box = self._head(images)
             cut = images[:, box[0], box[1], box[2]]
             pad = [side for n in reversed(cut.shape[1:]) for side in (0, -n % self.divisor)]

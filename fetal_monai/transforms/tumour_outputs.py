@@ -17,9 +17,8 @@ from torch.nn import functional as F
 
 from fetal_monai.measure.tumour import TUMOUR_MEASURES
 from fetal_monai.settings import as_bool
-from fetal_monai.transforms.outputs import add_overlay
 from fetal_monai.transforms.volume_grid import to_input
-from fetal_monai.transforms.volume_outputs import SaveLabelsd, volume_record
+from fetal_monai.transforms.volume_outputs import SaveLabelsd, save_planes, volume_record
 
 __all__ = [
     "TUMOUR_COLUMNS",
@@ -148,19 +147,11 @@ class SaveTumourd(Transform):
         self.output_dir = output_dir
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        from fetal_monai.report import planes
         from fetal_monai.report.caption import tumour_caption
 
-        record, scan, tumour = data["record"], data["scan"], data["tumour"]
-        labels = np.asarray(data["labels"])
-        labels = np.where(labels == 4, 3, labels)
-        shown = {"flags": record.all_flags, "names": LABELS}
-        picture = planes.draw_planes(
-            scan.image, scan.affine, labels, lines=tumour.lines, caption=tumour_caption(record), **shown
-        )
-        add_overlay(
-            record, self.output_dir, picture, planes.thumbnail(scan.image, scan.affine, labels, **shown)
-        )
+        labels = np.where(data["labels"] == 4, 3, data["labels"])
+        caption = tumour_caption(data["record"])
+        save_planes(data, labels, data["tumour"].lines, caption, LABELS, self.output_dir)
         return dict(data)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "SavePlanesd",
     "brain_output",
     "curves_by_age",
+    "save_planes",
     "volume_record",
 ]
 
@@ -102,20 +103,34 @@ class SavePlanesd(Transform):
         self.output_dir, self.names = output_dir, tuple(names)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        from fetal_monai.report import planes
         from fetal_monai.report.caption import brain_caption
 
-        record, scan, labels = data["record"], data["scan"], data["labels"]
         brain = data["brain"]
         frame = brain.extra.get("brain_frame", {}).get("axes")
-        shown = {"flags": record.all_flags, "names": self.names, "axes": frame}
-        picture = planes.draw_planes(
-            scan.image, scan.affine, labels, lines=brain.lines, caption=brain_caption(record), **shown
-        )
-        add_overlay(
-            record, self.output_dir, picture, planes.thumbnail(scan.image, scan.affine, labels, **shown)
-        )
+        caption = brain_caption(data["record"])
+        save_planes(data, data["labels"], brain.lines, caption, self.names, self.output_dir, frame)
         return dict(data)
+
+
+def save_planes(
+    data: Mapping[Hashable, Any],
+    labels: Any,
+    lines: Mapping[str, Any],
+    caption: Sequence[str],
+    names: Sequence[str],
+    output_dir: str,
+    axes: Any = None,
+) -> None:
+    """Write the overlay of ``scan`` in three planes, and put it and its thumbnail into ``record``.
+
+    All but ``data`` and ``output_dir`` are what :func:`fetal_monai.report.planes.draw_planes` takes.
+    """
+    from fetal_monai.report import planes
+
+    record, scan = data["record"], data["scan"]
+    shown = {"flags": record.all_flags, "names": names, "axes": axes}
+    picture = planes.draw_planes(scan.image, scan.affine, labels, lines=lines, caption=caption, **shown)
+    add_overlay(record, output_dir, picture, planes.thumbnail(scan.image, scan.affine, labels, **shown))
 
 
 def brain_output(output_dir: str, normative: str | None = None) -> list[Callable[[Item], Item]]:
