@@ -17,14 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import peak_mib
 from numpy.typing import NDArray
 
 BUNDLE = "fetal_brain_mri_segmentation"
@@ -99,14 +98,6 @@ def mean_dice(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     return float(np.nanmean([dice(labels == k, truth == k) for k in range(1, 8)]))
 
 
-def peak_mib(folder: Path) -> float:
-    """Peak memory in MiB of a new process that does the run."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import brain_mri, pathlib, resource; "
-    code += f"brain_mri.run(pathlib.Path({str(folder)!r})); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return int(done.stdout.split()[-1]) / 1024
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -141,7 +132,7 @@ def main() -> None:
             "run_to_window_native": done["seconds"] / native_s,
             "dice_run": mean_dice(ours, truth),
             "dice_window": mean_dice(theirs, truth),
-            "peak_mib": peak_mib(folder),
+            "peak_mib": peak_mib(__file__, "run", folder),
         }
     for key, value in results.items():
         print(f"{key:22} {value:.4g}")

@@ -44,11 +44,18 @@ class SeededDataset(CacheDataset):
 
     Indexed by (epoch, index), as :class:`EpochSampler` draws them, an item is the same in whichever process, order or
     run it is made, so that a resumed training repeats the one that was killed. A plain index counts as epoch 0.
+    With ``share``, a key, each item also has ``others``: what the other cached items have under that key.
     """
 
-    def __init__(self, data: Sequence[Any], transform: Any, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self, data: Sequence[Any], transform: Any, seed: int = 0, share: str | None = None, **kwargs: Any
+    ) -> None:
         self.seed = seed
         super().__init__(data, transform, **kwargs)
+        if share is not None:
+            values = [item[share] for item in self._cache]
+            for k, item in enumerate(self._cache):
+                item["others"] = values[:k] + values[k + 1 :]
 
     def __getitem__(self, index: Any) -> Any:
         epoch, index = index if isinstance(index, tuple) else (0, index)

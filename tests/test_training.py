@@ -50,6 +50,15 @@ def test_an_item_depends_on_seed_epoch_and_index_alone():
     assert seeded(1)[1, 0] != values[1, 0]
 
 
+def test_items_can_see_what_the_others_share():
+    items = [{"id": name, "tumour": name.upper()} for name in "abc"] * 2
+    dataset = SeededDataset(
+        items, Compose([]), share="tumour", hash_as_key=True, copy_cache=False, progress=False
+    )
+    assert [dataset[k]["others"] for k in range(6)] == [["B", "C"], ["A", "C"], ["A", "B"]] * 2
+    assert "others" not in SeededDataset(items, Compose([]), progress=False)[0]
+
+
 def test_sampler_shuffles_anew_each_epoch():
     sampler = EpochSampler(range(20), seed=5)
     sampler.set_epoch(1)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import RandomizableTransform
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from fetal_monai.synthesis import mri
 from fetal_monai.transforms.mri import sample
@@ -47,7 +49,8 @@ SEQUENCE_PRIORS = {sequence: dict(enumerate(ranges, 1)) for sequence, ranges in 
 class RandTumourd(RandomizableTransform):
     """Make ``image`` (4, X, Y, Z) and ``label`` (3, X, Y, Z) from ``source`` of ``PatientSourced``.
 
-    Channels of the image are ``CHANNELS``, normalised; those of the label are ``REGIONS``, 0 or 1.
+    Channels of the image are ``CHANNELS``, normalised; those of the label are ``REGIONS``, 0 or 1. ``others``, where
+    the item has them, are the sources of other patients.
 
     Args:
         shape: of both, in voxels of ``voxel_mm``.
@@ -55,6 +58,8 @@ class RandTumourd(RandomizableTransform):
         synthetic: share of the sequences that a patient lacks that are made from its tissues and labels.
         remade: share of the sequences that a patient has that are made so, too.
         subset: share of the pictures that show a random subset of the sequences; the others show all there are.
+        carved: share of the pictures into which the tumour of one of ``others`` is put, with what lies about it
+            (CarveMix, doi 10.1007/978-3-030-87193-2_19).
         rotate: SD of the angles in radians. zoom, stretch: SD of the logarithm of the size, and of each axis.
         elastic_mm: largest SD of the elastic displacement.
         artefacts: how often blur, thick slices, shifts of one sequence, bias, gamma and noise are put on; 0 for never.
@@ -68,6 +73,7 @@ class RandTumourd(RandomizableTransform):
         synthetic: float = 0.5,
         remade: float = 0.1,
         subset: float = 0.5,
+        carved: float = 0.0,
         rotate: float = 0.2,
         zoom: float = 0.1,
         stretch: float = 0.05,
@@ -76,25 +82,32 @@ class RandTumourd(RandomizableTransform):
     ) -> None:
         RandomizableTransform.__init__(self, 1.0)
         self.shape, self.voxel_mm, self.tumour = tuple(shape), voxel_mm, tumour
-        self.synthetic, self.remade, self.subset = synthetic, remade, subset
+        self.synthetic, self.remade, self.subset, self.carved = synthetic, remade, subset, carved
         self.rotate, self.zoom, self.stretch, self.elastic_mm = rotate, zoom, stretch, elastic_mm
         self.artefacts = artefacts
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         out = dict(data)
-        source = out.pop("source")
+        source, others = out.pop("source"), out.pop("others", [])
         with torch.no_grad():
-            points = self._points(source)
+            points = self._points(source, self.tumour)
             label = sample(source["label"][None], points, "nearest")[0]
             real = sample(source["images"], points)
             head = sample((source["tissue"] > 0)[None].float(), points)[0] > 0.5
-            classes = self._classes(source, points, label)
+            present = np.array(source["present"])
+            if others and self.R.rand() < self.carved:
+                donor = others[self.R.randint(len(others))]
+                if (donor["label"] > 0).any() and (present & donor["present"]).any():
+                    real, label = self._carve(real, label, head, donor)
+                    present &= donor["present"]
+            tissue = sample(source["tissue"][None], points, "nearest")[0].clamp(max=4)
+            classes = torch.where(label > 0, label + 4, tissue)  # of SEQUENCE_PRIORS
             images = torch.zeros_like(real)
-            for channel in self._shown(source["present"]):
+            for channel in self._shown(present):
                 image = real[channel]
-                share = self.remade if source["present"][channel] else 1.0
+                share = self.remade if present[channel] else 1.0
                 if self.R.rand() < share:
-                    texture = real[self.R.choice(np.flatnonzero(source["present"]))]
+                    texture = real[self.R.choice(np.flatnonzero(present))]
                     priors = SEQUENCE_PRIORS[CHANNELS[channel]]
                     image = mri.label_contrast(classes, texture, self.R, priors, (0.02, 0.15))
                     image = mri.blur(image, self.R.uniform(0.3, 0.8))
@@ -103,9 +116,9 @@ class RandTumourd(RandomizableTransform):
             out["label"] = regions_of(label)
         return out
 
-    def _points(self, source: Mapping[str, Any]) -> torch.Tensor:
+    def _points(self, source: Mapping[str, Any], tumour: float) -> torch.Tensor:
         random, step = self.R, self.voxel_mm / source["voxel_mm"]
-        where = source["label"] > 0 if random.rand() < self.tumour else source["tissue"] > 0
+        where = source["label"] > 0 if random.rand() < tumour else source["tissue"] > 0
         places = where.nonzero() if where.any() else (source["tissue"] > 0).nonzero()
         center = places[random.randint(len(places))].numpy().astype(float)
         # not always in the middle, and not farther out than the picture need be
@@ -121,12 +134,21 @@ class RandTumourd(RandomizableTransform):
         elastic = amplitude * mri.smooth_noise(self.shape, random.randint(4, 9, 3), random, 3)
         return mri.sampling_grid(self.shape, matrix, center, elastic)
 
-    def _classes(self, source: Mapping[str, Any], points: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Classes of ``SEQUENCE_PRIORS``: 1 to 4 the tissues, 5 to 7 those of the tumour."""
-        tissue = sample(source["tissue"][None], points, "nearest")[0].clamp(max=4)
-        return torch.where(label > 0, label + 4, tissue)
+    def _carve(
+        self, real: torch.Tensor, label: torch.Tensor, head: torch.Tensor, donor: Mapping[str, Any]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The picture with the donor's tumour, cut out with some millimetres about it, and the labels."""
+        points = self._points(donor, 1.0)
+        theirs = sample(donor["label"][None], points, "nearest")[0]
+        inside = sample((donor["tissue"] > 0)[None].float(), points)[0] > 0.5
+        if not (theirs > 0).any():
+            return real, label
+        far_mm = torch.from_numpy(distance_transform_edt((theirs == 0).numpy())).float() * self.voxel_mm
+        cut = (far_mm <= self.R.uniform(1, 8)) & inside & head
+        weight = mri.blur(cut.float(), 0.7) * head
+        return real + weight * (sample(donor["images"], points) - real), torch.where(cut, theirs, label)
 
-    def _shown(self, present: Sequence[bool]) -> list[int]:
+    def _shown(self, present: NDArray[np.bool_]) -> list[int]:
         """Which channels the picture has: at least one that is real, or could be."""
         random = self.R
         there = [k for k, is_there in enumerate(present) if is_there or random.rand() < self.synthetic]

@@ -169,6 +169,53 @@ def test_real_sequences_are_shown_as_they_are(source):
     assert flair[whole & ~core].mean() > flair[head & ~whole].mean() + 1
 
 
+def other(source: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Another patient: mirrored, and its FLAIR brighter by 1."""
+    flair = torch.tensor([name == "flair" for name in CHANNELS])[:, None, None, None]
+    return {
+        **source,
+        "images": (source["images"] + flair).flip(1),
+        "label": source["label"].flip(0),
+        "tissue": source["tissue"].flip(0),
+        **changes,
+    }
+
+
+def carved(source: dict[str, Any], others: list[dict[str, Any]], seed: int, share: float = 1.0) -> Any:
+    plain = {"synthetic": 0.0, "subset": 0.0, "remade": 0.0, "tumour": 1.0, **STILL}
+    transform = RandTumourd(SHAPE, 2.0, carved=share, **plain)
+    transform.set_random_state(seed)
+    return transform({"source": source, "others": others})
+
+
+def test_another_patients_tumour_comes_with_its_labels(source):
+    """The labels are those of both; where it was put its oedema is bright, as at home."""
+    gained = []
+    for seed in range(6):
+        alone, both = carved(source, [], seed), carved(source, [other(source)], seed)
+        new = (both["label"][1] > 0) & (alone["label"][1] == 0)
+        gained.append(int(new.sum()))
+        assert (both["label"][0] <= both["label"][1]).all()
+        if gained[-1] > 200:
+            flair = both["image"][CHANNELS.index("flair")]
+            assert flair[new].mean() > flair[(flair != 0) & (both["label"][1] == 0)].mean() + 0.5
+    assert max(gained) > 200
+
+
+def test_patients_without_a_tumour_or_a_common_sequence_give_nothing(source):
+    alone = carved(source, [], 0)
+    empty = other(source, label=torch.zeros_like(source["label"]))
+    strange = other(source, present=[False, True, True, False])
+    for donor in (empty, strange):
+        assert torch.equal(carved(source, [donor], 0)["label"], alone["label"])
+    assert torch.equal(carved(source, [other(source)], 0, share=0.0)["label"], alone["label"])
+
+
+def test_only_sequences_of_both_patients_are_shown(source):
+    donor = other(source, present=[True, False, False, False])
+    assert shown(carved(source, [donor], 0)) == ["t1c"]
+
+
 @pytest.mark.parametrize("sequence", ["t1", "t2"])
 def test_made_sequences_have_the_contrast_of_their_kind(source, sequence):
     """Of 8 pictures' means: oedema is brighter than white matter on T2, and darker on T1."""
