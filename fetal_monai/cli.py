@@ -22,6 +22,12 @@ IN: PNG, JPEG, BMP, TIFF, DICOM, NIfTI, MHA, NRRD. Spacing comes from the file, 
 (filename, pixel size(mm)) or from --spacing-mm; it is never guessed.
 Exit codes: 0 all scans done, 1 none could be done, 2 wrong usage, 3 some failed (see run.json)."""
 
+COMPARE_EPILOG = """\
+Patients are matched by name: all that both have, unless some are named. Two dates that one run measured:
+  fetal-monai compare OUT OUT --patients p1_2024 p1_2025
+Labels are measured as they are now, so corrected ones count. Thresholds are named, none is a verdict.
+Exit codes: 0 all compared, 1 none, 2 wrong usage, 3 some failed."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv`, those of the process by default, and return its exit code."""
@@ -114,6 +120,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     measure.add_argument("--ga-weeks", type=_positive, metavar="W", help="gestational age, for centiles")
     measure.add_argument("--json", action="store_true", help="print the measures as JSON")
+
+    compare = commands.add_parser(
+        "compare",
+        parents=[common],
+        help="compare the brain tumours of two dates",
+        epilog=COMPARE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.add_argument(
+        "earlier", metavar="EARLIER", help="output folder of a run, or a <patient>_seg.nii.gz"
+    )
+    compare.add_argument("later", metavar="LATER", help="the same of the later date")
+    who = compare.add_mutually_exclusive_group()
+    who.add_argument(
+        "--patient", action="append", default=[], metavar="NAME", help="only this one; may be repeated"
+    )
+    who.add_argument(
+        "--patients", nargs=2, metavar=("EARLIER_NAME", "LATER_NAME"), help="one patient under two names"
+    )
+    compare.add_argument("--days", type=_positive, metavar="N", help="days between them, for mL by 30 days")
+    compare.add_argument(
+        "--convention",
+        choices=("brats2013", "brats2018", "brats2023"),
+        help="of label files that no run made; runs say it themselves",
+    )
+    compare.add_argument("--out", metavar="CSV", help="also write a row for each patient into this file")
+    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
     report = commands.add_parser("report", parents=[common], help="make report.html of a finished run again")
     report.add_argument("output", metavar="OUT", help="the output folder of the run")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fetal_monai.bundles import UsageError, bundle_dir, copy_bundle, list_bundles
+from fetal_monai.files import plain
 
-__all__ = ["UsageError", "copy", "explain", "fetch", "list", "measure", "report", "run"]
+__all__ = ["UsageError", "compare", "copy", "explain", "fetch", "list", "measure", "report", "run"]
 
 MOST_FAILURES = 10  # named in a summary
 
@@ -110,6 +111,31 @@ def measure(args: argparse.Namespace) -> int:
         print(f"{'spacing_mm':<{width}}  {pixel} ({spacing_source})")
         print(f"{'flags':<{width}}  {' '.join(flags) or '-'}")
     return 1 if "no_head" in flags else 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Compare the brain tumours of two dates."""
+    from fetal_monai import tumour_dates
+
+    asked = {
+        "patients": args.patient,
+        "pair": args.patients,
+        "days": args.days,
+        "convention": args.convention,
+    }
+    rows, failed = tumour_dates.compare_dates(args.earlier, args.later, **asked)
+    if args.out and rows:
+        tumour_dates.write_comparison(args.out, rows)
+    if args.json:
+        _print_json({"comparisons": plain(rows), "failed": failed, "note": tumour_dates.NOT_A_VERDICT})
+    elif rows:
+        print("\n\n".join(map(tumour_dates.describe_comparison, rows)))
+        print(f"\n{tumour_dates.NOT_A_VERDICT} For research use only.")
+    for reason in () if args.json else failed.values():
+        print(f"failed: {reason}", file=sys.stderr)
+    if not rows:
+        return 1
+    return 3 if failed else 0
 
 
 def report(args: argparse.Namespace) -> int:

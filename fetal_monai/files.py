@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "atomic_write", "plain", "remove_leftovers", "write_json"]
+__all__ = ["atomic_path", "atomic_write", "plain", "remove_leftovers", "write_csv", "write_json"]
 
 _TEMPORARY = re.compile(r"\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}\.tmp")
 _PROCESS = secrets.token_hex(4)  # process ids come again, in containers often
@@ -41,6 +43,15 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
         data = data.encode("utf-8", "backslashreplace")  # file names can hold bytes that are no UTF-8
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV whole or not at all: UTF-8, commas, a line feed after each row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    atomic_write(path, text.getvalue())
 
 
 def write_json(path: str | Path, content: Any, indent: int | None = 2) -> None:

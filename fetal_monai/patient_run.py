@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fetal_monai.lesion_table import write_lesions
 from fetal_monai.settings import as_bool, as_optional
 from fetal_monai.volume_run import VolumeRun
 
 if TYPE_CHECKING:
+    from fetal_monai.record import Record
     from fetal_monai.scan import PatientSource, ScanSource
 
 __all__ = ["PatientRun"]
@@ -17,6 +19,8 @@ __all__ = ["PatientRun"]
 
 class PatientRun(VolumeRun):
     """A ``VolumeRun`` whose scans are patients (``PatientSource``), read as ``PatientScan``.
+
+    It also leaves ``lesions.csv`` (:func:`fetal_monai.lesion_table.write_lesions`).
 
     Args:
         sequences: those to look at, of t1, t1c, t2 and flair; None takes all there are. A patient without any fails.
@@ -67,6 +71,10 @@ class PatientRun(VolumeRun):
             return replace(patient, sequences=kept)
         has = ", ".join(name for name, _ in patient.sequences)
         return replace(patient, error=f"{patient.filename}: has {has}, none of {', '.join(self.sequences)}")
+
+    def _write_tables(self, records: Sequence[Record]) -> None:
+        super()._write_tables(records)
+        write_lesions(self.output_dir, records)
 
     def _read(self, source: ScanSource) -> Any:
         from fetal_monai.scan import PatientSource, read_patient

@@ -6,9 +6,7 @@ resumed, `write_measurements` and `write_run` make the tables. Every file is wri
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import re
@@ -19,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fetal_monai.files import atomic_path, atomic_write, plain, remove_leftovers, write_json
+from fetal_monai.files import atomic_path, atomic_write, plain, remove_leftovers, write_csv, write_json
 
 __all__ = [
     "Journal",
@@ -181,11 +179,8 @@ def write_measurements(
     axes = axes or (3 if any(record.is_volume for record in records) else 2)
     header += [*SPACING_COLUMNS[axes], "flags"]
     rows = [_row(record, header) for record in records]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([format_value(name, row[name]) for name in header] for row in rows)
-    atomic_write(Path(out_dir) / "measurements.csv", text.getvalue())
+    cells = ([format_value(name, row[name]) for name in header] for row in rows)
+    write_csv(Path(out_dir) / "measurements.csv", header, cells)
     write_json(Path(out_dir) / "measurements.json", rows)
     return header
 

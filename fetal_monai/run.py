@@ -180,9 +180,12 @@ class ScanRun:
         info["seconds"]["total"] = time.perf_counter() - self.clock
         if self.unmatched:
             info["warnings"] = [f"the CSV names {name}, which is not there" for name in self.unmatched]
-        write_measurements(self.output_dir, records, self.columns, self.axes)
+        self._write_tables(records)
         write_run(self.output_dir, info, records, self.skipped)
         write_report(self.output_dir, records, info, title=self.title)
+
+    def _write_tables(self, records: Sequence[Record]) -> None:
+        write_measurements(self.output_dir, records, self.columns, self.axes)
 
     def _input_key(self, source: ScanSource) -> str:
         """Changes with the file, or the files of a series, and with what a CSV says of it."""

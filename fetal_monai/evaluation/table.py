@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fetal_monai.record import atomic_write, format_value, write_json
+from fetal_monai.files import write_csv
+from fetal_monai.record import format_value, write_json
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
@@ -46,11 +45,8 @@ class Evaluation:
     def write_rows(self, columns: Sequence[str]) -> None:
         """Write ``evaluation.csv``, sorted by file name."""
         self.rows.sort(key=lambda row: row["filename"])
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([format_value(name, row[name]) for name in columns] for row in self.rows)
-        atomic_write(self.output_dir / "evaluation.csv", table.getvalue())
+        cells = ([format_value(name, row[name]) for name in columns] for row in self.rows)
+        write_csv(self.output_dir / "evaluation.csv", columns, cells)
 
     def write_summary(
         self, summarise: Callable[[Sequence[dict[str, Any]]], dict[str, Any]], by: dict[str, Iterable[Any]]

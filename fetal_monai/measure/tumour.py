@@ -37,11 +37,14 @@ TUMOUR_MEASURES = (
 LESION_FIELDS = (
     "lesion",
     "volume_ml",
-    "centre_mm",
+    "tumour_core_ml",
+    "enhancing_ml",
+    "longest_diameter_mm",
+    "enhancing_diameter_mm",
+    "centre_right_mm",
+    "centre_anterior_mm",
+    "centre_superior_mm",
     "side",
-    "necrosis_voxels",
-    "oedema_voxels",
-    "enhancing_voxels",
 )
 
 
@@ -76,8 +79,10 @@ def measure_tumour(
     of the oedema in the whole tumour. The RANO diameter and its perpendicular lie on one axial slice (`rano_lines`) of
     the enhancing tumour, or of the core if nothing enhances; the longest diameter is of the same region in 3D, or of
     the whole tumour where there is only oedema, and NaN for a single slice. A lesion is a connected part of the whole
-    tumour (corners touch); its side is that which three quarters of it lie on, else the midline, and unknown on a
-    single sagittal slice. Without a tumour volumes and lesions are 0, the rest is NaN.
+    tumour (corners touch): its volume and longest diameter in 3D hold its oedema, `enhancing_diameter_mm` is that of
+    its largest enhancing part; its centre, the mean of its voxels, is in mm towards the patient's right, front and top
+    (RAS) from the file's origin; its side is that which three quarters of it lie on, else the midline, and unknown on
+    a single sagittal slice. Without a tumour volumes and lesions are 0, the rest is NaN.
 
     Raises:
     ValueError: labels are not 3D or hold nothing or other values, the affine is singular, or the image has another
@@ -118,7 +123,7 @@ def measure_tumour(
     measures |= {LINE_MEASURES[name]: float(np.linalg.norm(b - a)) for name, (a, b) in lines.items()}
     images, upright = _stored((regions[1],) if gray is None else (regions[1], gray), matrix, order, turn)
     plane = find_midplane(upright, images[0].shape, None if gray is None else images[1], images[0])
-    lesions = _lesions((core, whole, enhancing), local, voxel_ml, plane)
+    lesions = _lesions((core, whole, enhancing), local, voxel_ml, plane, is_flat=1 in array.shape)
     measures["n_lesions"] = float(len(lesions))
     extra["midplane"] = plane and {
         "origin_mm": plane.origin.tolist(),
@@ -193,33 +198,36 @@ def _lines(
 
 
 def _lesions(
-    regions: tuple[Bools, Bools, Bools], affine: Floats, voxel_ml: float, plane: Midplane | None
+    regions: tuple[Bools, Bools, Bools],
+    affine: Floats,
+    voxel_ml: float,
+    plane: Midplane | None,
+    *,
+    is_flat: bool,
 ) -> list[dict[str, Any]]:
     """A row for each lesion, the largest first."""
+    from scipy import ndimage
+
     core, whole, enhancing = regions
-    parts, n_parts = components(whole)
-    voxels = np.argwhere(parts)
-    at = tuple(voxels.T)
-    number = parts[at]
-    order = np.argsort(number, kind="stable")
-    counts = [
-        np.bincount(number, weights=kind[at], minlength=n_parts + 1)[1:].astype(int)
-        for kind in (core & ~enhancing, whole & ~core, enhancing)
-    ]
-    sizes = np.sum(counts, axis=0)
-    groups = np.split(voxels[order], np.cumsum(sizes)[:-1])
+    parts, _ = components(whole)
     rows = []
-    for row, n in enumerate(np.argsort(-sizes, kind="stable"), start=1):
-        points = groups[n] @ affine[:3, :3].T + affine[:3, 3]
-        necrosis, oedema, enhances = (int(count[n]) for count in counts)
+    for number, box in enumerate(ndimage.find_objects(parts), start=1):
+        lesion = parts[box] == number
+        local = affine.copy()
+        local[:3, 3] += affine[:3, :3] @ [side.start for side in box]
+        points = np.argwhere(lesion) @ local[:3, :3].T + local[:3, 3]
+        kinds = [lesion, core[box] & lesion, enhancing[box] & lesion]
         values = (
-            row,
-            float(sizes[n]) * voxel_ml,
-            points.mean(axis=0).tolist(),
+            *(np.count_nonzero(kind) * voxel_ml for kind in kinds),
+            *(math.nan if is_flat else _longest_mm(kind, local) for kind in (lesion, kinds[2])),
+            *points.mean(axis=0).tolist(),
             side_of(points, plane),
-            necrosis,
-            oedema,
-            enhances,
         )
-        rows.append(dict(zip(LESION_FIELDS, values, strict=True)))
-    return rows
+        rows.append(dict(zip(LESION_FIELDS[1:], values, strict=True)))
+    rows.sort(key=lambda row: -row["volume_ml"])
+    return [{"lesion": place, **row} for place, row in enumerate(rows, start=1)]
+
+
+def _longest_mm(region: Bools, affine: Floats) -> float:
+    line = longest_line(region, affine)
+    return math.nan if line is None else float(np.linalg.norm(line[1] - line[0]))

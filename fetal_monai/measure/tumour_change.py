@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from fetal_monai.measure.tumour import TumourMeasurement
 
-__all__ = ["CHANGE_MEASURES", "CHANGE_THRESHOLDS", "TumourChange", "compare_tumours"]
+__all__ = ["CHANGE_MEASURES", "CHANGE_THRESHOLDS", "CHANGE_VOLUMES", "TumourChange", "compare_tumours"]
 
-VOLUMES = {
+CHANGE_VOLUMES = {
     "whole_tumour": "whole tumour",
     "tumour_core": "tumour core",
     "enhancing": "enhancing tumour",
@@ -23,8 +23,8 @@ MEASURABLE_MM = 10.0  # of either diameter
 MONTH_DAYS = 30.0
 ROUNDING = 1e-6  # %
 CHANGE_MEASURES = (
-    *(f"{name}_change_{unit}" for name in VOLUMES for unit in ("ml", "percent")),
-    *(f"{name}_change_ml_per_30_days" for name in VOLUMES),
+    *(f"{name}_change_{unit}" for name in CHANGE_VOLUMES for unit in ("ml", "percent")),
+    *(f"{name}_change_ml_per_30_days" for name in CHANGE_VOLUMES),
     "rano_product_first_mm2",
     "rano_product_second_mm2",
     "rano_product_change_percent",
@@ -37,7 +37,7 @@ _GRADED = {  # threshold: measure, limit in %, what it says
         f"{name}_volume_{way}_{abs(limit):.0f}_percent": (
             name,
             limit,
-            f"the volume of the {VOLUMES[name]} {verb} by {abs(limit):.0f} % or more",
+            f"the volume of the {CHANGE_VOLUMES[name]} {verb} by {abs(limit):.0f} % or more",
         )
         for name in ("whole_tumour", "tumour_core", "enhancing")
         for way, verb, limit in (("up", "grew", VOLUME_UP), ("down", "shrank", VOLUME_DOWN))
@@ -82,7 +82,7 @@ def compare_tumours(
         raise ValueError(f"days is {days}; give the days from the first date to the second, a number above 0")
     measures = dict.fromkeys(CHANGE_MEASURES, math.nan)
     measures["days"] = math.nan if days is None else float(days)
-    for name in VOLUMES:
+    for name in CHANGE_VOLUMES:
         before, after = (found.measures[f"{name}_ml"] for found in (first, second))
         measures[f"{name}_change_ml"] = after - before
         measures[f"{name}_change_percent"] = _percent(before, after)

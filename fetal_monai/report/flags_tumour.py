@@ -15,10 +15,27 @@ TUMOUR_FLAGS: dict[str, tuple[str, ...]] = {
         "The tumour reaches the end of the volume, so part of it may lie outside.",
         "Volumes and lengths may be too small.",
     ),
+    "uncertain_tumour": (
+        "uncertain tumour",
+        "The network was unsure of the tumour's extent; where it was as unsure on known patients, it was mostly wrong.",
+        "Look at the overlay before any number is used.",
+    ),
+    "sequences_differ": (
+        "other sequences at the other date",
+        "The two dates were not measured from the same sequences, and a result changes with these alone.",
+        "Measure both from the same ones (--sequences) before a change is believed.",
+        "stop",
+    ),
+    "runs_differ": (
+        "another network or other settings at the other date",
+        "The two dates were not measured with the same weights and settings, and a result changes with these alone.",
+        "Measure both in the same way before a change is believed.",
+        "stop",
+    ),
     "rano_regions_differ": (
         "lengths of the core",
-        "There is no enhancing tumour to measure, so the two diameters are those of the tumour core.",
-        "Do not compare them with diameters of enhancing tumour.",
+        "The two diameters are of the enhancing tumour at one date and of the core at the other.",
+        "Their products were not compared.",
     ),
     "rano_not_measurable": (
         "too small to measure",

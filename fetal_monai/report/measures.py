@@ -11,8 +11,9 @@ from fetal_monai.report.labels import label, number_text, unit, value_text
 
 __all__ = ["deviation_note", "folded", "group_of", "grouped", "measure_groups"]
 
-GROUPS = ("Volumes", "Lengths", "Surface and shape", "Age and other")
+GROUPS = ("Volumes", "Lengths", "Surface and shape", "Tumour", "Age and other")
 SHAPE = {"ventricle_asymmetry", "gyrification_index"}
+TUMOUR = {"oedema_ratio", "necrosis_ratio", "n_lesions", "tumour_uncertainty", "n_sequences"}
 RELATIVE = ("_z", "_centile")
 CENTILE_3_Z = 1.8808  # the 97th centile lies as far above the median
 SCALE_Z = 4.0  # ends of the strip
@@ -29,7 +30,9 @@ def group_of(name: str) -> str:
     """The group of `GROUPS` that a measure stands in."""
     if name in SHAPE or unit(name) in ("mm²", "per mm"):
         return GROUPS[2]
-    return {"mL": GROUPS[0], "mm": GROUPS[1]}.get(unit(name), GROUPS[3])
+    if name in TUMOUR:
+        return GROUPS[3]
+    return {"mL": GROUPS[0], "mm": GROUPS[1]}.get(unit(name), GROUPS[4])
 
 
 def grouped(columns: Iterable[str]) -> list[str]:

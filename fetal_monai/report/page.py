@@ -190,7 +190,7 @@ def _provenance(out_dir: str | Path, info: Mapping[str, Any], held: Iterable[str
         rows.append(f"<dt>Formulas</dt><dd>{'<br>'.join(references)}</dd>")
     there = [
         name
-        for name in ("measurements.csv", "measurements.json", "run.json")
+        for name in ("measurements.csv", "measurements.json", "lesions.csv", "run.json")
         if (Path(out_dir) / name).is_file()
     ]
     links = "".join(f'<a href="{relative_url(name)}">{name}</a>' for name in there)

@@ -22,6 +22,7 @@ from fetal_monai.report.labels import (
     unit,
     value_text,
 )
+from fetal_monai.report.lesions import lesion_rows
 from fetal_monai.report.measures import deviation_note, folded, group_of, grouped, measure_groups
 
 __all__ = ["card_groups", "failed_block", "flag_bars", "measures_table", "relative_url", "shown_name"]
@@ -176,6 +177,7 @@ def _card(anchor: str, record: Record, columns: Sequence[str], lead: str) -> str
     pairs = []
     if record.is_volume:
         parts.append(measure_groups(record, [n for n in columns if n != lead or f"{lead}_z" in columns]))
+        parts.append(lesion_rows(record))
     for name in () if record.is_volume else columns:
         text = value_text(name, measures.get(name))
         bound = name.endswith(("_low", "_high")) and name.rpartition("_")[0] in columns

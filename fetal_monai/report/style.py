@@ -145,6 +145,13 @@ td small { display: block; font-size: 13px; white-space: nowrap; }
 .values td { white-space: nowrap; } .values td:nth-child(3) { width: 104px; } .values td:last-child { width: 62px; }
 .values svg { width: 96px; margin: 0 0 0 auto; }
 
+.lesions { margin: 12px 0 0; font-size: 13px; }
+.lesions caption { text-align: left; font-weight: 600; padding: 0 0 3px; border-bottom: 1px solid var(--line); }
+.lesions th, .lesions td { position: static !important; box-shadow: none !important; background: none; border: 0;
+  padding: 2px 0 2px 8px; line-height: 1.3; }
+.lesions thead th { text-align: right; font-weight: 400; color: var(--muted); }
+.lesions tbody th { text-align: left; padding-left: 0; font-weight: 600; }
+
 .about { grid-template-columns: minmax(110px, auto) 1fr; gap: 6px 24px; font-size: 15px; margin-top: 12px; }
 .about dd { text-align: left; overflow-wrap: anywhere; }
 .files { display: flex; flex-wrap: wrap; gap: 6px 20px; }

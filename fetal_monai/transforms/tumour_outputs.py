@@ -26,6 +26,7 @@ __all__ = [
     "RegionsOnInputd",
     "SaveProbabilitiesd",
     "SaveTumourd",
+    "entropy_bits",
     "sequence_flags",
     "tumour_output",
 ]
@@ -40,12 +41,12 @@ POSSIBLE = 0.05  # probability of the tumour, from which its entropy counts
 class RegionsOnInputd(Transform):
     """Turn ``pred`` into ``labels`` (I, J, K) on the reference's grid, in a BraTS convention.
 
-    Adds ``probability``, float32 (3, I, J, K) in the order of ``REGIONS``; ``entropy``, float32 (I, J, K), that of the
-    whole tumour's probability in bits, 0 sure, 1 even; and ``uncertainty``, its mean where that probability is 5 % or
-    more, NaN where nothing is found. Regions are nested; parts under ``min_ml`` are removed from each.
+    Adds ``probability``, float32 (3, I, J, K) in the order of ``REGIONS``, and ``uncertainty``: the mean entropy of the
+    whole tumour's probability in bits, 0 sure, 1 even, where that is 5 % or more, NaN where nothing is found. Regions
+    are nested; parts under ``min_ml`` are removed from each.
     """
 
-    def __init__(self, min_ml: float | Sequence[float] = 0.1, convention: str = "brats2018") -> None:
+    def __init__(self, min_ml: float | Sequence[float], convention: str = "brats2018") -> None:
         from fetal_monai.measure.tumour_regions import regions_to_labels
 
         regions_to_labels(np.zeros((3, 1, 1, 1)), convention)  # raises for an unknown one
@@ -69,13 +70,14 @@ class RegionsOnInputd(Transform):
         probability = np.stack(maps)
         regions = drop_small(make_nested(probability > 0.5), self.min_ml, scan.spacing_mm)
         out["labels"] = regions_to_labels(regions, self.convention)
-        out["probability"], out["entropy"] = probability, _entropy(probability[1])
-        possible = out["entropy"][probability[1] >= POSSIBLE]
-        out["uncertainty"] = float(possible.mean()) if out["labels"].any() else float("nan")
+        out["probability"] = probability
+        possible = probability[1][probability[1] >= POSSIBLE]
+        out["uncertainty"] = float(entropy_bits(possible).mean()) if out["labels"].any() else float("nan")
         return out
 
 
-def _entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+def entropy_bits(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Entropy of a yes or no of these probabilities: 0 sure, 1 even."""
     from scipy.special import entr
 
     return ((entr(probability) + entr(1 - probability)) / np.log(2)).astype(np.float32)
@@ -94,10 +96,13 @@ def sequence_flags(sequences: Sequence[str]) -> list[str]:
 
 
 class MeasureTumourd(Transform):
-    """Measure the tumour in ``labels``: adds ``record``, and ``tumour`` with the lines that lengths were taken on."""
+    """Measure the tumour in ``labels``: adds ``record``, and ``tumour`` with the lines that lengths were taken on.
 
-    def __init__(self, convention: str = "brats2018") -> None:
-        self.convention = convention
+    ``uncertain_above``: from this ``uncertainty`` on, the flag is ``uncertain_tumour``.
+    """
+
+    def __init__(self, convention: str = "brats2018", uncertain_above: float = 1.0) -> None:
+        self.convention, self.uncertain_above = convention, uncertain_above
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from fetal_monai.measure.tumour import measure_tumour
@@ -112,6 +117,8 @@ class MeasureTumourd(Transform):
             "n_sequences": float(len(sequences)),
         }
         flags = [*patient.flags, *sequence_flags(sequences), *found.flags]
+        if out["uncertainty"] >= self.uncertain_above:
+            flags.append("uncertain_tumour")
         extra = {
             **found.extra,
             "sequences": sequences,
@@ -133,7 +140,10 @@ class SaveProbabilitiesd(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from fetal_monai.scan import write_fractions
 
-        maps = {"_prob": np.moveaxis(data["probability"], 0, -1), "_entropy": data["entropy"]}
+        maps = {
+            "_prob": np.moveaxis(data["probability"], 0, -1),
+            "_entropy": entropy_bits(data["probability"][1]),
+        }
         for suffix, values in maps.items():
             path = write_fractions(values, data["scan"], self.output_dir, suffix)
             data["record"].outputs.append(path.relative_to(self.output_dir).as_posix())
@@ -157,14 +167,15 @@ class SaveTumourd(Transform):
 
 def tumour_output(
     output_dir: str,
-    min_ml: float | Sequence[float] = 0.1,
+    min_ml: float | Sequence[float],
     convention: str = "brats2018",
     probabilities: bool | str = False,
+    uncertain_above: float = 1.0,
 ) -> list[Callable[[Item], Item]]:
     """What becomes of the logits of regions: labels on the reference's grid, measures, files and overlay."""
     chain: list[Callable[[Item], Item]] = [
         RegionsOnInputd(min_ml, convention),
-        MeasureTumourd(convention),
+        MeasureTumourd(convention, uncertain_above),
         SaveLabelsd(output_dir),
     ]
     if as_bool(probabilities, "probabilities"):

@@ -90,20 +90,28 @@ def test_a_row_for_each_lesion_by_hand():
     assert large == {
         "lesion": 1,
         "volume_ml": pytest.approx(8.4),
-        "centre_mm": pytest.approx([15, 3, 0]),  # voxels 44.5, 26.5, 9.5 of a volume about 29.5, 24.5, 9.5
+        "tumour_core_ml": pytest.approx(CORE * 0.00375),
+        "enhancing_ml": pytest.approx((CORE - NECROSIS) * 0.00375),
+        "longest_diameter_mm": pytest.approx(
+            math.hypot(19, 19.5, 20)
+        ),  # 20 x 21 x 20 mm, faces across the second
+        "enhancing_diameter_mm": pytest.approx(math.hypot(13, 10.5, 10)),
+        "centre_right_mm": pytest.approx(15),  # voxels 44.5, 26.5, 9.5 of a volume about 29.5, 24.5, 9.5
+        "centre_anterior_mm": pytest.approx(3),
+        "centre_superior_mm": pytest.approx(0),
         "side": "right",
-        "necrosis_voxels": NECROSIS,
-        "oedema_voxels": WHOLE - CORE,
-        "enhancing_voxels": CORE - NECROSIS,
     }
     assert small == {
         "lesion": 2,
         "volume_ml": pytest.approx(0.1125),
-        "centre_mm": pytest.approx([-18.5, -18.75, -12.5]),
+        "tumour_core_ml": 0,
+        "enhancing_ml": 0,
+        "longest_diameter_mm": pytest.approx(math.hypot(2, 7.5, 2.5)),
+        "enhancing_diameter_mm": pytest.approx(math.nan, nan_ok=True),
+        "centre_right_mm": pytest.approx(-18.5),
+        "centre_anterior_mm": pytest.approx(-18.75),
+        "centre_superior_mm": pytest.approx(-12.5),
         "side": "left",
-        "necrosis_voxels": 0,
-        "oedema_voxels": SMALL,
-        "enhancing_voxels": 0,
     }
 
 
@@ -115,7 +123,8 @@ def test_storage_changes_nothing():
     for (labels, affine), (gray, _) in [stored[n] for n in (0, 11, 29, 46)]:
         found = measure_tumour(labels, affine, gray)
         assert found.measures == pytest.approx(first.measures)
-        assert found.lesions == first.lesions
+        for row, as_before in zip(found.lesions, first.lesions, strict=True):
+            assert row == pytest.approx(as_before, nan_ok=True)
         assert found.flags == first.flags
         for name, line in first.lines.items():
             assert found.lines[name] == pytest.approx(line)
@@ -198,6 +207,7 @@ def test_one_axial_slice():
     assert found.measures["rano_diameter_mm"] == pytest.approx(math.hypot(13, 12))
     assert found.measures["whole_tumour_ml"] == pytest.approx(280 * 3.75 / 1000)
     assert found.lesions[0]["side"] == "right"
+    assert math.isnan(found.lesions[0]["longest_diameter_mm"])
 
 
 def test_a_single_sagittal_slice_has_no_side():
@@ -214,7 +224,7 @@ def test_a_lesion_at_the_midline():
     labels[19:22, 12, 2:5] = 2  # to both sides
     labels[20:25, 12, 15:18] = 2  # four of five to the right
     labels[18:21, 5, 15:17] = 2  # two of three to the left
-    sides = {row["oedema_voxels"]: row["side"] for row in measure_tumour(labels, affine).lesions}
+    sides = {round(row["volume_ml"] * 1000): row["side"] for row in measure_tumour(labels, affine).lesions}
     assert sides == {5: "midline", 9: "midline", 15: "right", 6: "midline"}
 
 
