@@ -193,9 +193,8 @@ def _row(name: str, first: _Date, second: _Date, days: float | None) -> dict[str
 
 
 def _measure(date: _Date) -> TumourMeasurement:
-    import numpy as np
-
     from fetal_monai.measure.tumour import measure_tumour
+    from fetal_monai.measure.tumour_regions import check_not_ambiguous
     from fetal_monai.scan.nifti import read_nifti
 
     if date.error:
@@ -206,13 +205,8 @@ def _measure(date: _Date) -> TumourMeasurement:
         volume = read_nifti(date.path, min_size=1)
         if volume.spacing_mm is None:
             raise ScanError("does not say how large its voxels are; save it with its affine")
-        held = np.unique(volume.voxels)
-        if date.convention is None and 3 in held and 4 not in held:
-            raise ScanError(
-                "holds label 3 and no 4: enhancing tumour in BraTS 2023, core that does not enhance in 2013; say which "
-                "with --convention brats2023 or brats2013"
-            )
         try:
+            check_not_ambiguous(volume.voxels, date.convention, "--convention brats2023 or brats2013")
             return measure_tumour(volume.voxels, volume.affine, convention=date.convention)
         except ValueError as error:
             raise ScanError(f"cannot be measured: {error}") from error

@@ -59,7 +59,8 @@ class Run:
 
     def promised(self) -> set[str]:
         """The tables, and the outputs of each scan that is ok."""
-        return TABLES | {output for entry in self.info["inputs"] for output in entry["outputs"]}
+        tables = TABLES | ({"lesions.csv"} if self.info["bundle"] == TUMOUR.name else set())
+        return tables | {output for entry in self.info["inputs"] for output in entry["outputs"]}
 
 
 def run_bundle(bundle: Path, scans: Path, output_dir: Path, *overlays: str, **values: Any) -> Run:

@@ -54,7 +54,8 @@ def test_labels_lie_beside_the_sequences(tmp_path, folder, names, label):
     assert [(item["subject"], item["label"].name, item["role"]) for item in items] == [
         (folder, label, "train")
     ]
-    assert items[0]["convention"] is None and items[0]["dataset"] == tmp_path.name
+    assert items[0]["convention"] == ("brats2023" if folder.startswith("BraTS-GLI") else None)
+    assert items[0]["dataset"] == tmp_path.name
     assert {source.path.name for _, source in items[0]["image"].sequences} == set(names)
 
 
@@ -97,7 +98,7 @@ def test_decathlon_as_it_comes(tmp_path):
     ("convention", "stored", "expected"),
     [
         (None, [1, 2, 4], [1, 2, 3]),  # BraTS 2018
-        (None, [1, 2, 3], [1, 2, 3]),  # BraTS 2023
+        ("brats2023", [1, 2, 3], [1, 2, 3]),
         (None, [1, 2, 3, 4], [1, 2, 1, 3]),  # BraTS 2015
         ("brats2013", [1, 2, 3], [1, 2, 1]),
     ],
@@ -169,3 +170,12 @@ def test_labels_beyond_the_decathlons_are_told(tmp_path):
     path = write(tmp_path / "seg.nii", labels(4))
     with pytest.raises(ValueError, match="Task01 has 0 to 3"):
         read_tumour_labels(path, "decathlon", SHAPE, np.eye(4))
+
+
+def test_a_3_without_a_4_asks_for_the_convention(tmp_path):
+    """BraTS 2013 without enhancing tumour would pass for BraTS 2023."""
+    path = write(tmp_path / "seg.nii", labels(1, 2, 3))
+    with pytest.raises(ValueError, match=r"seg.nii: labels hold a 3 and no 4.*--label_convention"):
+        read_tumour_labels(path, None, SHAPE, np.eye(4))
+    assert read_tumour_labels(path, "brats2023", SHAPE, np.eye(4))[:, 0, 0].max() == 3
+    assert read_tumour_labels(path, "brats2013", SHAPE, np.eye(4))[:, 0, 0].max() == 2

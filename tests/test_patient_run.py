@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tumours import write_patient
 
+from fetal_monai.lesion_table import LESION_COLUMNS
 from fetal_monai.patient_run import PatientRun
+from fetal_monai.record import Record
 from fetal_monai.scan import ScanError
 
 
@@ -87,3 +90,41 @@ def test_a_changed_sequence_changes_the_key(patients):
     path = patients / "in" / "p1" / "p1_t2.nii.gz"
     path.write_bytes(path.read_bytes() + b"0")
     assert run._input_key(source) != before
+
+
+LESION = {
+    "lesion": 1,
+    "volume_ml": 12.344,
+    "tumour_core_ml": 5.0,
+    "enhancing_ml": 0.0,
+    "longest_diameter_mm": 30.25,
+    "enhancing_diameter_mm": math.nan,
+    "centre_right_mm": -12.0,
+    "centre_anterior_mm": 3.5,
+    "centre_superior_mm": 40.0,
+    "side": "left",
+}
+
+
+def test_a_table_of_lesions_whole_also_when_resumed(patients):
+    header = ",".join(LESION_COLUMNS)
+    first = "p1,1,12.34,5.00,0.00,30.25,,-12.00,3.50,40.00,left,no_t1c"
+    second = first.replace("p1,1,12.34", "p1,2,1.00")
+    run = patient_run(patients)
+    sources = {item["image"].stem: item["image"] for item in run.items}
+    lesions = [LESION, LESION | {"lesion": 2, "volume_ml": 1.0}]
+    run.done(
+        sources["p1"], Record("p1", "p1", spacing_mm=(2, 2, 2), flags=["no_t1c"], extra={"lesions": lesions})
+    )
+    run.failed(sources["p2"], ScanError("p2: is empty"))
+    run.finish()
+    assert (patients / "out" / "lesions.csv").read_text().splitlines() == [header, first, second]
+    again = patient_run(patients, resume=True)
+    assert [item["image"].stem for item in again.items] == ["p2"]
+    again.done(sources["p2"], Record("p2", "p2", spacing_mm=(2, 2, 2), extra={"lesions": [LESION]}))
+    again.finish()
+    third = "p2" + first.removeprefix("p1").removesuffix("no_t1c")
+    assert (patients / "out" / "lesions.csv").read_text().splitlines() == [header, first, second, third]
+    page = (patients / "out" / "report.html").read_text()
+    assert page.count('class="lesions"') == 2 and "L 12 A 4 S 40" in page
+    assert 'href="./lesions.csv"' in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ DECATHLON = {
     2: 1,
     3: 4,
 }  # its labels in BraTS 2018's: 1 oedema, 2 core that does not enhance, 3 enhancing
+BRATS_2023 = re.compile(r"BraTS-[A-Za-z]+-\d+-\d+-seg\.")
+OPTION = "--label_convention in an evaluation, --convention in a training: brats2023 or brats2013"
 LABEL_ENDS = ("seg", "dseg", "segmentation", "label", "labels")
 
 
@@ -67,7 +70,7 @@ def _of_folder(root: Path, convention: str | None) -> list[dict[str, Any]]:
             raise ValueError(f"{root}: {patient.error}")
         label = _labels_of(patient, root / "labelsTr" if is_decathlon else None)
         if label is not None:
-            item = {"image": patient, "label": label, "convention": convention}
+            item = {"image": patient, "label": label, "convention": convention or _named_convention(label)}
             items.append({**item, "subject": patient.filename, "dataset": root.resolve().name})
     if not items:
         raise ValueError(
@@ -75,6 +78,11 @@ def _of_folder(root: Path, convention: str | None) -> list[dict[str, Any]]:
             "*_seg.nii.gz or *-seg.nii.gz, or in labelsTr as in the Medical Segmentation Decathlon"
         )
     return items
+
+
+def _named_convention(label: Path) -> str | None:
+    """BraTS 2023 by how it names files; what others hold is told by the labels."""
+    return "brats2023" if BRATS_2023.match(label.name) else None
 
 
 def _labels_of(patient: Any, folder: Path | None) -> Path | None:
@@ -126,10 +134,11 @@ def read_tumour_labels(
     """Labels (I, J, K) on the grid of their scan: 1 core that does not enhance, 2 oedema, 3 enhancing.
 
     ``convention`` is that of the item (:func:`tumour_items`). Raises ``ValueError``, with the file's name, as
-    :func:`fetal_monai.datasets.labels.read_on_grid` and ``labels_to_regions`` do.
+    :func:`fetal_monai.datasets.labels.read_on_grid` and ``labels_to_regions`` do, and for a 3 without a 4 where no
+    convention is known: it enhances in BraTS 2023, and does not in 2013.
     """
     from fetal_monai.datasets.labels import read_on_grid
-    from fetal_monai.measure.tumour_regions import labels_to_regions, regions_to_labels
+    from fetal_monai.measure.tumour_regions import check_not_ambiguous, labels_to_regions, regions_to_labels
 
     found = read_on_grid(path, shape, affine)
     try:
@@ -138,6 +147,7 @@ def read_tumour_labels(
                 raise ValueError(f"labels go up to {found.max():g}; Task01 has 0 to 3")
             found = np.array([DECATHLON[label] for label in sorted(DECATHLON)], np.uint8)[found.astype(int)]
             convention = "brats2018"
+        check_not_ambiguous(found, convention, OPTION)
         return regions_to_labels(labels_to_regions(found, convention), "brats2023")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

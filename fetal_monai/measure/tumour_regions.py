@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "CONVENTIONS",
     "REGIONS",
+    "check_not_ambiguous",
     "components",
     "drop_small",
     "labels_to_regions",
@@ -43,6 +44,16 @@ def labels_to_regions(labels: ArrayLike, convention: str | None = None) -> Bools
     enhancing, oedema = found == enhances, found == OEDEMA
     whole = found > 0
     return np.stack([whole & ~oedema, whole, enhancing])
+
+
+def check_not_ambiguous(labels: ArrayLike, convention: str | None, option: str) -> None:
+    """Raise ValueError for labels with a 3 and no 4 without a `convention`; `option` is where the user gives it."""
+    found = np.asarray(labels)
+    if convention is None and (found == 3).any() and not (found == 4).any():
+        raise ValueError(
+            "labels hold a 3 and no 4: enhancing tumour in BraTS 2023, tumour that does not enhance in BraTS 2013; say "
+            f"which with {option}"
+        )
 
 
 def regions_to_labels(regions: ArrayLike, convention: str = "brats2018") -> NDArray[np.uint8]:

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetal_monai.scan.errors import ScanError
-from fetal_monai.scan.patient_names import is_label_name, patient_prefix, sequence_of
+from fetal_monai.scan.patient_names import (
+    is_label_name,
+    patient_prefix,
+    sequence_of,
+    without_series_number,
+)
 from fetal_monai.scan.patient_source import COLUMNS, SEQUENCES, PatientSource, patient_of
 from fetal_monai.scan.source import ScanSource, posix_below
 from fetal_monai.scan.volume_source import find_volumes
@@ -38,11 +43,12 @@ def find_patients(path: str | Path) -> tuple[list[PatientSource], list[dict[str,
     """List the patients of a folder (recursively and sorted), of one file or of a CSV, and what is left out and why.
 
     The volumes of a folder are one patient, named after the folder, unless their names begin differently: then each
-    beginning is one, named `<folder>/<beginning>`. Folders for each sequence belong to the folder above them. DICOM
-    series are put together by study. Files of four axes count as several sequences where a dataset.json says which
-    (Medical Segmentation Decathlon). A CSV is read as :func:`read_patient_table` says. Label files, and volumes
-    that show another sequence beside a patient's, are left out. Raises ScanError if the path does not exist or holds no
-    patient at all; what is wrong with one patient is its `error`.
+    beginning is one, named `<folder>/<beginning>`; numbers of series, as in `4_flair` and `7_t1`, are no such
+    beginning where each stands before one file and no sequence comes twice. Folders for each sequence belong to the
+    folder above them. DICOM series are put together by study. Files of four axes count as several sequences where a
+    dataset.json says which (Medical Segmentation Decathlon). A CSV is read as :func:`read_patient_table` says. Label
+    files, and volumes that show another sequence beside a patient's, are left out. Raises ScanError if the path does
+    not exist or holds no patient at all; what is wrong with one patient is its `error`.
     """
     path = Path(path)
     if path.name.lower().endswith(".csv") and path.is_file():
@@ -219,13 +225,29 @@ def _groups(volumes: Sequence[_Volume], root_name: str) -> list[tuple[str, list[
 def _by_prefix(by_prefix: dict[str, list[_Volume]]) -> dict[str, list[_Volume]]:
     """One group where no more than one prefix has a sequence and others are empty; else those with a sequence."""
     known = {prefix: members for prefix, members in by_prefix.items() if any(one.sequence for one in members)}
-    rest = [one for prefix, members in by_prefix.items() if prefix not in known for one in members]
+    known = _without_series(known)
+    rest = [one for members in by_prefix.values() if not any(m.sequence for m in members) for one in members]
     named = [prefix for prefix in known if prefix]
     if len(named) <= 1:
         name = named[0] if named else ""
         return {name: [one for members in known.values() for one in members] + rest}
     first = named[0]
     return {**known, first: known[first] + rest}
+
+
+def _without_series(known: dict[str, list[_Volume]]) -> dict[str, list[_Volume]]:
+    """Prefixes that differ by the number of a series only as one, if each has one volume, all of other sequences."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for prefix in known:
+        alike[without_series_number(prefix)].append(prefix)
+    out: dict[str, list[_Volume]] = {}
+    for shared, prefixes in alike.items():
+        members = [one for prefix in prefixes for one in known[prefix]]
+        if len(prefixes) > 1 and len({one.sequence for one in members}) == len(members) == len(prefixes):
+            out[shared] = members
+        else:
+            out |= {prefix: known[prefix] for prefix in prefixes}
+    return out
 
 
 def _common(homes: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "kind_of_words",
     "patient_prefix",
     "sequence_of",
+    "without_series_number",
     "words_of",
 ]
 
@@ -59,6 +60,8 @@ LABELS = {
     "roi", "probabilities", "uncertainty",
 }  # fmt: skip
 ENTITIES = re.compile(r"_(acq|ce|dir|desc|rec|res|run|space)-[a-zA-Z0-9]+")  # BIDS: not the patient
+SERIES_BEFORE = re.compile(r"^\d{1,4}([a-z]?[_-]+|$)")
+SERIES_AFTER_DATE = re.compile(r"(\d{8,14})_\d{1,4}[a-z]?")
 BRATS_2015_LABELS = re.compile(r"vsd\..*\.ot\.")
 
 
@@ -70,10 +73,16 @@ class _Token(NamedTuple):
 
 
 def sequence_of(name: str) -> str | None:
-    """`t1`, `t1c`, `t2` or `flair` by a file's or folder's name; None where it names none of them, or several."""
+    """`t1`, `t1c`, `t2` or `flair` by a file's or folder's name; None where it names none of them, or several.
+
+    T1 FLAIR is a T1-weighted sequence.
+    """
     if is_label_name(name):
         return None
-    kind = kind_of_words(words_of(bare_name(name)))
+    words = words_of(bare_name(name))
+    kind = kind_of_words(words)
+    if kind == T1_OR_FLAIR:
+        kind = kind_of_words([word for word in words if word not in FLAIR_NAMES])
     return kind if kind not in ("", OTHER, T1_OR_FLAIR) else None
 
 
@@ -101,6 +110,12 @@ def patient_prefix(name: str) -> str:
         first -= 1
     before = bare[: tokens[first].start].strip(" _-.")
     return before or bare[tokens[last].end :].strip(" _-.")
+
+
+def without_series_number(prefix: str) -> str:
+    """A prefix without the number of a series, as dcm2niix writes it: `4_p1` is `p1`, `20240131120000_4` its date."""
+    dated = SERIES_AFTER_DATE.fullmatch(prefix)
+    return dated[1] if dated else SERIES_BEFORE.sub("", prefix)
 
 
 def words_of(text: str, anywhere: bool = False) -> list[str]:

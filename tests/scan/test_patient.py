@@ -99,6 +99,32 @@ def test_a_flat_folder_by_what_names_begin_with(tmp_path):
     assert (second.path, second.filename) == (tmp_path / "002_flair.nii.gz", "002")
 
 
+def test_numbers_of_series_do_not_split_a_patient(tmp_path):
+    touch(tmp_path, "a/4_FLAIR.nii", "a/7_T1.nii", "a/9_DWI.nii", "a/12_AX_T1_POST.nii")
+    touch(tmp_path, "b/5_p1_t1.nii.gz", "b/6_p1_flair.nii.gz", "b/5_p2_t1.nii.gz")
+    touch(tmp_path, "c/t1_mprage_20240131120000_3.nii", "c/t2_flair_20240131120000_11.nii")
+    patients, errors, skipped = found(tmp_path)
+    assert {stem: set(sequences) for stem, sequences in patients.items()} == {
+        "a": {"flair", "t1", "t1c"},
+        "b/5_p2": {"t1"},
+        "b/p1": {"t1", "flair"},
+        "c": {"t1", "flair"},
+    }
+    assert errors == {} and [*skipped] == ["a/9_DWI.nii"]
+
+
+def test_numbers_of_patients_still_do(tmp_path):
+    touch(tmp_path, "1_t1.nii", "1_flair.nii", "2_t1.nii", "2_flair.nii", "d/1_t1.nii", "d/2_t1.nii")
+    patients, errors, _ = found(tmp_path)
+    assert {stem: set(sequences) for stem, sequences in patients.items()} == {
+        "1": {"t1", "flair"},
+        "2": {"t1", "flair"},
+        "d/1": {"t1"},
+        "d/2": {"t1"},
+    }
+    assert errors == {}
+
+
 def test_folders_for_each_sequence(tmp_path):
     brats = "VSD.Brain.XX.O.MR_{}.545{}/VSD.Brain.XX.O.MR_{}.545{}.mha"
     touch(tmp_path, *(f"old/p1/{brats.format(name, n, name, n)}" for name, n in (("Flair", 12), ("T1c", 14))))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from fetal_monai.scan import sequence_of
-from fetal_monai.scan.patient_names import is_label_name, patient_prefix
+from fetal_monai.scan.patient_names import is_label_name, patient_prefix, without_series_number
 
 T1 = (
     "t1.nii.gz", "BraTS20_Training_001_t1.nii.gz", "BraTS-GLI-00001-000-t1n.nii.gz", "sub-01_T1w.nii.gz", "AxT1.nii",
     "T1_pre_contrast.nii", "T1_native.mha", "p_T1w_without_contrast.nii", "post_op_t1.nii.gz", "mprage.nii.gz",
-    "pat_postop_T1", "VSD.Brain.XX.O.MR_T1.54513.mha",
+    "T1_FLAIR.nii.gz", "ax_t1flair_pre.nii", "pat_postop_T1", "VSD.Brain.XX.O.MR_T1.54513.mha",
 )  # fmt: skip
 T1C = (
     "t1c.nii.gz", "BraTS18_x_t1ce.nii.gz", "BraTS-MET-00002-000-t1c.nii.gz", "t1gd.nii.gz", "T1Gd", "T1_post.nii",
     "T1+C.nii.gz", "T1 + Gd", "sub-01_ce-gad_T1w.nii.gz", "x_T1wCE.nrrd", "T1KM.nii.gz", "AXT1POST.nii",
-    "T1_c.nii.gz", "T1_post_op_contrast.nii", "VSD.Brain.XX.O.MR_T1c.54514.mha",
+    "T1_FLAIR_post.nii", "T1_c.nii.gz", "T1_post_op_contrast.nii", "VSD.Brain.XX.O.MR_T1c.54514.mha",
 )  # fmt: skip
 T2 = (
     "t2.nii.gz",
@@ -27,11 +27,12 @@ T2 = (
 )
 FLAIR = (
     "flair.nii.gz", "BraTS20_Training_001_flair.nii.gz", "BraTS-GLI-00001-000-t2f.nii.gz", "sub-01_FLAIR.nii.gz",
+    "t2_flair.nii", "T2_FLAIR_DARK_FLUID.nii", "4_FLAIR.nii",
     "T2_FLAIR.nii.gz", "T2wFLAIR.nii", "t2-dark-fluid.nii.gz", "VSD.Brain.XX.O.MR_Flair.54512.mha",
 )  # fmt: skip
 NONE = (
     "case.nii.gz", "BraTS20_Training_001_seg.nii.gz", "t1_mask.nii.gz", "t2star.nii.gz", "T2*.nii.gz", "T2_star.nii",
-    "T1_map.nii", "T1_T2_ratio.nii", "T1_FLAIR.nii.gz", "adc.nii.gz", "T2_DWI.nii.gz", "at10.nii", "patient1.nii.gz",
+    "T1_map.nii", "T1_T2_ratio.nii", "adc.nii.gz", "T2_DWI.nii.gz", "at10.nii", "patient1.nii.gz",
     "t1c_T2w.nii", "T10.nii", "",
 )  # fmt: skip
 
@@ -81,3 +82,12 @@ def test_label(name, is_label):
 )
 def test_prefix(name, prefix):
     assert patient_prefix(name) == prefix
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kept"),
+    [("4", ""), ("12a_p1", "p1"), ("003-p1", "p1"), ("20240131120000_7", "20240131120000"), ("p1_4", "p1_4"),
+     ("20240131", "20240131"), ("4D", "4D"), ("", "")],
+)  # fmt: skip
+def test_numbers_of_series(prefix, kept):
+    assert without_series_number(prefix) == kept
