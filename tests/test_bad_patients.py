@@ -67,6 +67,7 @@ def run(patients: Path, out: Path, *more: str) -> tuple[int, Run]:
     return main(["run", str(TUMOUR), str(patients), "--out", str(out), *options]), Run(out)
 
 
+@pytest.mark.slow
 def test_seven_patients_of_which_the_third_is_broken_and_worse(tmp_path, capsys):
     patients, out = tmp_path / "in", tmp_path / "out"
     good = [f"p{n}" for n in range(1, 8) if n != 3]

@@ -99,9 +99,9 @@ LESION = {
     "enhancing_ml": 0.0,
     "longest_diameter_mm": 30.25,
     "enhancing_diameter_mm": math.nan,
-    "centre_right_mm": -12.0,
-    "centre_anterior_mm": 3.5,
-    "centre_superior_mm": 40.0,
+    "centre_ras_x_mm": -12.0,
+    "centre_ras_y_mm": 3.5,
+    "centre_ras_z_mm": 40.0,
     "side": "left",
 }
 
@@ -126,5 +126,5 @@ def test_a_table_of_lesions_whole_also_when_resumed(patients):
     third = "p2" + first.removeprefix("p1").removesuffix("no_t1c")
     assert (patients / "out" / "lesions.csv").read_text().splitlines() == [header, first, second, third]
     page = (patients / "out" / "report.html").read_text()
-    assert page.count('class="lesions"') == 2 and "L 12 A 4 S 40" in page
+    assert page.count('class="lesions"') == 2 and "−12.0, 3.5, 40.0" in page
     assert 'href="./lesions.csv"' in page

@@ -41,9 +41,9 @@ LESION_FIELDS = (
     "enhancing_ml",
     "longest_diameter_mm",
     "enhancing_diameter_mm",
-    "centre_right_mm",
-    "centre_anterior_mm",
-    "centre_superior_mm",
+    "centre_ras_x_mm",
+    "centre_ras_y_mm",
+    "centre_ras_z_mm",
     "side",
 )
 
@@ -80,8 +80,8 @@ def measure_tumour(
     the enhancing tumour, or of the core if nothing enhances; the longest diameter is of the same region in 3D, or of
     the whole tumour where there is only oedema, and NaN for a single slice. A lesion is a connected part of the whole
     tumour (corners touch): its volume and longest diameter in 3D hold its oedema, `enhancing_diameter_mm` is that of
-    its longest enhancing part; its centre, the mean of its voxels, is in mm towards the patient's right, front and top
-    (RAS) from the file's origin; its side is that which three quarters of it lie on, else the midline, and unknown on
+    its longest enhancing part; its centre, the mean of its voxels, is in RAS mm as the affine has them, whose 0 need
+    not be the midline; its side is that which three quarters of it lie on, else the midline, and unknown on
     a single sagittal slice. Without a tumour volumes and lesions are 0, the rest is NaN.
 
     Raises:

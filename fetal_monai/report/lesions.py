@@ -16,9 +16,8 @@ HEADS = {
     "volume_ml": "Volume, mL",
     "enhancing_ml": "Enhancing, mL",
     "longest_diameter_mm": "Longest, mm",
-    "centre": "Centre, mm",
+    "centre": "Centre, RAS mm",
 }
-DIRECTIONS = {"right": "RL", "anterior": "AP", "superior": "SI"}  # positive, then negative
 
 
 def lesion_rows(record: Record) -> str:
@@ -43,10 +42,5 @@ def lesion_rows(record: Record) -> str:
 def _text(lesion: dict[str, object], name: str) -> str:
     if name != "centre":
         return number_text(name, lesion.get(name)) or "-"
-    parts = []
-    for direction, letters in DIRECTIONS.items():
-        value = lesion.get(f"centre_{direction}_mm")
-        if not isinstance(value, int | float):
-            return "-"
-        parts.append(f"{letters[round(value) < 0]} {abs(value):.0f}")
-    return " ".join(parts)
+    place = [number_text(f"centre_ras_{axis}_mm", lesion.get(f"centre_ras_{axis}_mm")) for axis in "xyz"]
+    return ", ".join(place).replace("-", "−") if all(place) else "-"

@@ -96,9 +96,9 @@ def test_a_row_for_each_lesion_by_hand():
             math.hypot(19, 19.5, 20)
         ),  # 20 x 21 x 20 mm, faces across the second
         "enhancing_diameter_mm": pytest.approx(math.hypot(13, 10.5, 10)),
-        "centre_right_mm": pytest.approx(15),  # voxels 44.5, 26.5, 9.5 of a volume about 29.5, 24.5, 9.5
-        "centre_anterior_mm": pytest.approx(3),
-        "centre_superior_mm": pytest.approx(0),
+        "centre_ras_x_mm": pytest.approx(15),  # voxels 44.5, 26.5, 9.5 of a volume about 29.5, 24.5, 9.5
+        "centre_ras_y_mm": pytest.approx(3),
+        "centre_ras_z_mm": pytest.approx(0),
         "side": "right",
     }
     assert small == {
@@ -108,9 +108,9 @@ def test_a_row_for_each_lesion_by_hand():
         "enhancing_ml": 0,
         "longest_diameter_mm": pytest.approx(math.hypot(2, 7.5, 2.5)),
         "enhancing_diameter_mm": pytest.approx(math.nan, nan_ok=True),
-        "centre_right_mm": pytest.approx(-18.5),
-        "centre_anterior_mm": pytest.approx(-18.75),
-        "centre_superior_mm": pytest.approx(-12.5),
+        "centre_ras_x_mm": pytest.approx(-18.5),
+        "centre_ras_y_mm": pytest.approx(-18.75),
+        "centre_ras_z_mm": pytest.approx(-12.5),
         "side": "left",
     }
 
