@@ -24,7 +24,9 @@ class PatientRun(VolumeRun):
 
     Args:
         sequences: those to look at, of t1, t1c, t2 and flair; None takes all there are. A patient without any fails.
+            If it is one, files whose names say nothing are taken for it.
         register: move each sequence rigidly onto the reference.
+        skull_strip: take skull and scalp off, by the reference.
         reference: the sequence whose grid the results lie on; None takes that with the smallest voxels.
         settings, kwargs: as for ``VolumeRun``.
 
@@ -38,6 +40,7 @@ class PatientRun(VolumeRun):
         *,
         sequences: Sequence[str] | None = None,
         register: bool | str = False,
+        skull_strip: bool | str = False,
         reference: str | None = None,
         settings: Mapping[str, Any] | None = None,
         **kwargs: Any,
@@ -47,10 +50,12 @@ class PatientRun(VolumeRun):
         self.register, self.reference = as_bool(register, "register"), as_optional(reference)
         if self.reference is not None and self.reference not in SEQUENCES:
             raise ValueError(f"reference is {reference!r}; give one of {', '.join(SEQUENCES)}")
+        self.skull_strip = as_bool(skull_strip, "skull_strip")
         self.sequences = _sequences(sequences)
         settings = {
             "sequences": self.sequences,
             "register": self.register,
+            "skull_strip": self.skull_strip,
             "reference": self.reference,
             **(settings or {}),
         }
@@ -59,7 +64,8 @@ class PatientRun(VolumeRun):
     def _find(self) -> tuple[list[ScanSource], list[dict[str, str]]]:
         from fetal_monai.scan import find_patients
 
-        found, skipped = find_patients(self.input)
+        only = self.sequences[0] if self.sequences is not None and len(self.sequences) == 1 else None
+        found, skipped = find_patients(self.input, unnamed=only)
         return [self._limited(patient) for patient in found], skipped
 
     def _limited(self, patient: PatientSource) -> PatientSource:
@@ -84,11 +90,20 @@ class PatientRun(VolumeRun):
         return read_patient(
             source,
             register=self.register,
+            skull_strip=self.skull_strip,
             reference=self.reference,
             time_point=self.time_point,
             min_size=self.min_size,
             spacing_mm=self.spacing_mm,
+            spacing_table=self.table,
         )
+
+    def _filenames(self, source: ScanSource) -> list[str]:
+        return [volume.filename for _, volume in getattr(source, "sequences", ())] or [source.filename]
+
+    def _input_key(self, source: ScanSource) -> str:
+        rows = [self.table.row(volume) for _, volume in getattr(source, "sequences", ())]
+        return f"{super()._input_key(source)} {' '.join(map(str, rows)) if any(rows) else ''}".rstrip()
 
 
 def _sequences(value: Any) -> tuple[str, ...] | None:

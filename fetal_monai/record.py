@@ -46,8 +46,8 @@ class Record:
     """One scan, or one frame (0-based) of a multi-frame file, and what became of it.
 
     `measures` has units in its names and NaN where undefined; `spacing_mm` is (row, column), or (i, j, k) of a
-    volume; `outputs` are relative to the output folder; `seconds` is the time of each stage; `thumbnail` is a
-    data URI.
+    volume, with NaN for how thick a picture's slice is; `outputs` are relative to the output folder; `seconds` is the
+    time of each stage; `thumbnail` is a data URI.
     """
 
     filename: str
@@ -115,7 +115,8 @@ class Record:
         values = {key: value for key, value in data.items() if key in known}
         values["measures"] = {k: math.nan if v is None else v for k, v in values.get("measures", {}).items()}
         if values.get("spacing_mm") is not None:
-            values["spacing_mm"] = tuple(float(size) for size in values["spacing_mm"])
+            sizes = values["spacing_mm"]
+            values["spacing_mm"] = tuple(math.nan if size is None else float(size) for size in sizes)
         return cls(**values)
 
 
@@ -270,8 +271,9 @@ def _record_of_row(entry: Mapping[str, Any], row: Mapping[str, Any]) -> Record:
     record = Record.from_json({**entry, "frame": None if entry["frame"] is None else entry["frame"] - 1})
     for sides in _SIDES.values():
         spacing = tuple(row.get(name) for name in sides)
-        if None not in spacing:
-            record.spacing_mm, record.spacing_source = spacing, row["spacing_source"]  # type: ignore[assignment]
+        if None not in spacing[:2]:
+            record.spacing_mm = tuple(math.nan if size is None else float(size) for size in spacing)
+            record.spacing_source = row["spacing_source"]
     record.flags = [flag for flag in (row.get("flags") or "").split(";") if flag]
     if not record.failed:
         measures = {name: value for name, value in row.items() if name not in _FIXED_COLUMNS}

@@ -77,7 +77,7 @@ class ScanRun:
         self.spacing_mm = _spacing(spacing_mm, self.axes)
         self.sources, self.skipped = self._find()
         self.table = read_spacing_csv(self.input if self.input.is_dir() else self.input.parent)
-        filenames = [source.filename for source in self.sources]
+        filenames = [name for source in self.sources for name in self._filenames(source)]
         self.unmatched = self.table.unmatched(filenames) if self.input.is_dir() else []
         if only is not None:
             wanted = {Path(path).resolve() for path in only}
@@ -135,6 +135,10 @@ class ScanRun:
         from fetal_monai.scan import read_scan
 
         return read_scan(source, spacing_mm=self.spacing_mm, spacing_table=self.table)
+
+    def _filenames(self, source: ScanSource) -> list[str]:
+        """What a CSV of spacings may call it."""
+        return [source.filename]
 
     def done(self, source: ScanSource, record: Record) -> None:
         """Keep the record of a scan whose outputs are written."""

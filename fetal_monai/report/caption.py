@@ -75,8 +75,16 @@ def brain_caption(record: Record) -> list[str]:
 def tumour_caption(record: Record) -> list[str]:
     """The lines that stand below a tumour: its volume, regions and lengths, the sequences, voxels and their source."""
     measures = record.measures
-    first = f"{label('whole_tumour_ml')} {value_text('whole_tumour_ml', measures.get('whole_tumour_ml')) or 'none'}"
-    names = ("tumour_core_ml", "enhancing_ml", "rano_diameter_mm", "rano_perpendicular_mm", "n_lesions")
+    unit = "mm2" if "whole_tumour_mm2" in measures else "ml"
+    whole = value_text(f"whole_tumour_{unit}", measures.get(f"whole_tumour_{unit}"))
+    first = f"{label('whole_tumour_ml')} {whole or ('none' if 'no_tumour' in record.flags else 'without millimetres')}"
+    names = (
+        f"tumour_core_{unit}",
+        f"enhancing_{unit}",
+        "rano_diameter_mm",
+        "rano_perpendicular_mm",
+        "n_lesions",
+    )
     second = [f"{label(name)} {text}" for name in names if (text := value_text(name, measures.get(name)))]
     sequences = ", ".join(record.extra.get("sequences", [])) or "unknown"
     last = f"Sequences {sequences}  ·  Spacing {describe_spacing(record)}  ·  For research use only"

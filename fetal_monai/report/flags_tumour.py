@@ -58,6 +58,37 @@ TUMOUR_FLAGS: dict[str, tuple[str, ...]] = {
         "There was one sequence of the four, so the result stands on less than usual.",
         "Look at the overlay before use.",
     ),
+    "single_slice": (
+        "single slice",
+        "There was one slice only. The network learnt on volumes, and cannot see here what lies above and below.",
+        "It is less reliable than on the volume, there are no mL, and the slice may not be the tumour's largest.",
+    ),
+    "size_assumed": (
+        "size assumed",
+        "The size of a pixel is not known; for the network alone the head was taken to be 170 mm long.",
+        "Give it with --spacing_mm or a CSV beside the pictures (filename, pixel size(mm)): the mask may change.",
+    ),
+    "skull_present": (
+        "with skull",
+        "The head is larger than any brain, so skull and scalp are there; the network only ever saw brains without.",
+        "Run again with --skull_strip true, or give scans without skull.",
+    ),
+    "skull_stripped": (
+        "skull stripped",
+        "Skull and scalp were taken off by thresholds and shape, on the reference; what was cut off was not looked at.",
+        "Check in the overlay that no tumour and no brain is missing.",
+    ),
+    "skull_strip_failed": (
+        "skull not stripped",
+        "No part of the head was found that is as large as an adult's brain and apart from the scalp.",
+        "Nothing was taken off: strip the skull with another tool, such as HD-BET or SynthStrip.",
+    ),
+    "no_skull_found": (
+        "no skull found",
+        "The head is no larger than a brain, so nothing was taken off.",
+        "Check that skull and scalp are not there.",
+        "note",
+    ),
     "resampled": (
         "resampled",
         "A sequence lay on another grid and was resampled to the reference's.",

@@ -183,7 +183,8 @@ def describe_spacing(record: Record) -> str:
         return "unknown, so there are no millimetres"
     source = SPACING_SOURCES.get(record.spacing_source, record.spacing_source.replace("_", " "))
     if record.is_volume:
-        size = " × ".join(f"{side:.4g}" for side in record.spacing_mm) + " mm per voxel"
+        known = [side for side in record.spacing_mm if not math.isnan(side)]
+        size = " × ".join(f"{side:.4g}" for side in known) + " mm per voxel"
     elif "anisotropic_spacing" in record.all_flags:
         row, column = record.spacing_mm
         size = f"{row:.4g} mm per row, {column:.4g} mm per column"

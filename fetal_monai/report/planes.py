@@ -72,27 +72,33 @@ def draw_planes(
     flags: Sequence[str] = (),
     names: Sequence[str] = TISSUES,
     axes: ArrayLike | None = None,
+    has_mm: bool = True,
 ) -> NDArray[np.uint8]:
     """Draw a volume (I, J, K) and its labels (I, J, K) in three planes and return a picture (H, W, 3).
 
     `affine` (4, 4) leads from voxels to RAS mm; label 1 is `names[0]` and so on, 0 is outside. `lines` has the ends
-    (2, 3), RAS mm, of each length by name; each is drawn on a cut that holds it. `axes` (3, 3) has the unit vectors to
-    the right, the front and the top of a brain that lies tilted, as rows; without it the planes are those of the
-    affine. All cuts have one scale in mm, voxels of any spacing are shown in their true shape. The weight of `flags`
-    colours the title, and the border where there is one label. ValueError where shapes or labels don't fit.
+    (2, 3), RAS mm, of each length by name; each is drawn on a cut that holds it. `axes` (3, 3) has the unit vectors
+    to the right, the front and the top of a brain that lies tilted, as rows; without it the planes are those of the
+    affine. All cuts have one scale in mm, voxels of any spacing are shown in their true shape; without `has_mm`,
+    where the affine is made up, nothing is said of mm. A single slice is shown alone. The weight of `flags` colours
+    the title, and the border where there is one label. ValueError where shapes or labels don't fit.
     """
     voxels, matrix, tissue, frame = checked(image, affine, labels, len(names), axes)
-    shown, step = extent(tissue, matrix, frame), _finest(matrix)
-    cuts = [_Cut(view, plane_of(view, shown, frame, step)) for view in VIEWS]
-    zoom = _zoom(cuts, WIDTH)
+    shown, step = extent(_to_show(voxels, tissue), matrix, frame), _finest(matrix)
+    cuts = [_Cut(view, plane_of(view, shown, frame, step)) for view in _views(voxels.shape, matrix, frame)]
+    is_slice = len(cuts) == 1
+    zoom = _zoom(cuts * 2 if is_slice else cuts, WIDTH)
     gray = window(voxels, tissue)
     colours, order = label_colours(len(names), flags), _order(names)
-    plain = [_panel(item, voxels, matrix, frame, zoom, gray, item is cuts[0]) for item in cuts]
+    plain = [_panel(item, voxels, matrix, frame, zoom, gray, has_mm and item is cuts[0]) for item in cuts]
+    if not has_mm:
+        for item, panel in zip(cuts, plain, strict=True):
+            panel.titles = [(item.view.capitalize(), None)]
     marked = [Panel(panel.picture.copy(), panel.titles[:1]) for panel in plain]
     for item, panel in zip(cuts, marked, strict=True):
         shares = fractions(tissue, matrix, item.plane, len(names))
         draw_labels(panel.picture, shares, borders(shares), colours, order, item.plane.step_mm * zoom)
-    rows = [marked, plain]
+    rows = [[*marked, *plain]] if is_slice else [marked, plain]
     taken = _taken(lines or {}, shown, frame, step)
     for start in range(0, len(taken), len(cuts)):
         row = [
@@ -113,7 +119,10 @@ def draw_planes(
     where = (
         "Planes and sides are the brain's own" if own else "R, L, A, P, S, I: as the file's affine has them"
     )
-    strip = draw_strip(picture.shape[1], keys, [*(caption or [""]), f"{where}  ·  bar 20 mm"], flags)
+    if not has_mm:
+        where = "R, L, A, P: as radiologists show a slice; the picture itself does not tell"
+    said = f"{where}  ·  bar 20 mm" if has_mm else where
+    strip = draw_strip(picture.shape[1], keys, [*(caption or [""]), said], flags)
     return np.vstack([picture, np.asarray(strip)])
 
 
@@ -126,11 +135,12 @@ def thumbnail(
     flags: Sequence[str] = (),
     names: Sequence[str] = TISSUES,
     axes: ArrayLike | None = None,
+    has_mm: bool = True,
 ) -> str:
-    """The three planes with their borders, small, as a data URI (JPEG); see `draw_planes`."""
+    """The three planes with their borders, small, as a data URI (JPEG); see `draw_planes`. No mm are written on it."""
     voxels, matrix, tissue, frame = checked(image, affine, labels, len(names), axes)
-    shown, step = extent(tissue, matrix, frame), _finest(matrix)
-    cuts = [_Cut(view, plane_of(view, shown, frame, step)) for view in VIEWS]
+    shown, step = extent(_to_show(voxels, tissue), matrix, frame), _finest(matrix)
+    cuts = [_Cut(view, plane_of(view, shown, frame, step)) for view in _views(voxels.shape, matrix, frame)]
     zoom, gray, panels = _zoom(cuts, width), window(voxels, tissue), []
     colours, order = label_colours(len(names), flags), _order(names)
     for item in cuts:
@@ -146,6 +156,19 @@ def label_colours(count: int, flags: Sequence[str] = ()) -> list[Colour]:
     if count == 1:
         return [COLOURS[level_of(flags)]]
     return [TISSUE_COLOURS[n % len(TISSUE_COLOURS)] for n in range(count)]
+
+
+def _to_show(image: NDArray, labels: NDArray[np.integer]) -> NDArray[np.integer]:
+    """What the cuts are to hold: the labels, of a single slice all but the background."""
+    return (image > image.min()).view(np.uint8) if 1 in image.shape else labels
+
+
+def _views(shape: tuple[int, ...], affine: Floats, frame: Floats) -> list[str]:
+    """All views, or that in which a single slice lies."""
+    if 1 not in shape:
+        return list(VIEWS)
+    across = np.linalg.inv(affine)[shape.index(1), :3]  # a slice's normal
+    return [max(VIEWS, key=lambda view: abs(float(np.cross(*VIEWS[view]) @ frame @ across)))]
 
 
 def _panel(

@@ -46,6 +46,9 @@ def read_nifti(path: Path, time_point: int | None = None, min_size: int = 2) -> 
         affine, differ = np.array(image.affine, float), _forms_differ(image)
     header, unit = image.header, unit_mm(image.header)
     flags: tuple[str, ...] = ()
+    shape = (*image.shape, 1)[:3]
+    if 1 in shape:  # a slice may be 0 thick
+        sizes = np.where((np.array(shape) == 1) & (sizes == 0), sizes.max(), sizes)
     x, y, z = (float(size) * unit for size in sizes)
     spacing: VoxelSize | None = (x, y, z)
     source = "sform" if header["sform_code"] else "qform"
@@ -56,7 +59,7 @@ def read_nifti(path: Path, time_point: int | None = None, min_size: int = 2) -> 
         known = 0.0 not in sizes and tuple(sizes) != (1, 1, 1)
         spacing, source = (spacing if known else None), "pixdim"
     affine[:3] *= unit
-    return Volume(voxels.reshape(image.shape[:3]), affine, spacing, source, flags, header)
+    return Volume(voxels.reshape(shape), affine, spacing, source, flags, header)
 
 
 @contextmanager

@@ -12,17 +12,20 @@ from pathlib import Path
 from fetal_monai.scan.errors import ScanError
 from fetal_monai.scan.patient_names import (
     is_label_name,
+    kind_of_words,
     patient_prefix,
     sequence_of,
     without_series_number,
+    words_of,
 )
 from fetal_monai.scan.patient_source import COLUMNS, SEQUENCES, PatientSource, patient_of
-from fetal_monai.scan.source import ScanSource, posix_below
+from fetal_monai.scan.source import ScanSource, bare_name, kind_of, posix_below
 from fetal_monai.scan.volume_source import find_volumes
 
 __all__ = ["SEQUENCES", "PatientSource", "find_patients"]
 
 LABEL_REASON = "a label file by its name"
+BESIDE_REASON = "a picture beside volumes"
 OTHER_REASON = "shows none of t1, t1c, t2 and flair by its name or headers"
 SAME_OUTPUTS = "would write the same outputs"  # as find_volumes says
 CHANNELS_FILE = "dataset.json"  # of the Medical Segmentation Decathlon, whose files hold all sequences
@@ -39,25 +42,28 @@ class _Volume:
     study: str = ""
 
 
-def find_patients(path: str | Path) -> tuple[list[PatientSource], list[dict[str, str]]]:
+def find_patients(
+    path: str | Path, unnamed: str | None = None
+) -> tuple[list[PatientSource], list[dict[str, str]]]:
     """List the patients of a folder (recursively and sorted), of one file or of a CSV, and what is left out and why.
 
     The volumes of a folder are one patient, named after the folder, unless their names begin differently: then each
     beginning is one, named `<folder>/<beginning>`; numbers of series, as in `4_flair` and `7_t1`, are no such
     beginning where each stands before one file and no sequence comes twice. Folders for each sequence belong to the
     folder above them. DICOM series are put together by study. Files of four axes count as several sequences where a
-    dataset.json says which (Medical Segmentation Decathlon). A CSV is read as :func:`read_patient_table` says. Label
-    files, and volumes that show another sequence beside a patient's, are left out. Raises ScanError if the path does
-    not exist or holds no patient at all; what is wrong with one patient is its `error`.
+    dataset.json says which (Medical Segmentation Decathlon). A CSV is read as :func:`read_patient_table` says. PNG, JPEG,
+    BMP and TIFF are slices. Label files, volumes that show another sequence beside a patient's, and pictures beside
+    its volumes are left out. `unnamed` is the sequence of files that say nothing of it, each of which then is a patient.
+    Raises ScanError if the path does not exist or holds no patient at all; what is wrong with one is its `error`.
     """
     path = Path(path)
     if path.name.lower().endswith(".csv") and path.is_file():
         from fetal_monai.scan.patient_table import read_patient_table
 
         return read_patient_table(path), []
-    found, skipped = find_volumes(path)
+    found, skipped = find_volumes(path, pictures=True)
     if path.is_file():
-        return [_of_one_file(path, found[0])], []
+        return [_of_one_file(path, found[0], unnamed)], []
     images = []
     for row in skipped:
         if is_label_name(row["filename"]):
@@ -74,6 +80,8 @@ def find_patients(path: str | Path) -> tuple[list[PatientSource], list[dict[str,
     )
     patients: list[PatientSource] = []
     groups = _groups(volumes, path.resolve().name or "patient")
+    if unnamed is not None:
+        groups = [part for name, members in groups for part in _told(name, members, unnamed)]
     homes = {volume.home for volume in volumes if volume.sequence}
     for name, members in groups:
         unknown = [volume.source for volume in members if volume.sequence is None]
@@ -82,6 +90,10 @@ def find_patients(path: str | Path) -> tuple[list[PatientSource], list[dict[str,
             for source in unknown:
                 skipped.append({"filename": source.filename, "reason": source.error or OTHER_REASON})
             members = [volume for volume in members if volume.sequence]
+        if any(not _is_picture(volume) for volume in members):
+            for volume in filter(_is_picture, members):
+                skipped.append({"filename": volume.source.filename, "reason": BESIDE_REASON})
+            members = [volume for volume in members if not _is_picture(volume)]
         if members:
             folder = _folder_of(members, path)
             patients.append(patient_of(folder, name, [(one.sequence, one.source) for one in members]))
@@ -105,8 +117,35 @@ def _alone(patient: PatientSource, patients: Sequence[PatientSource]) -> Patient
     )
 
 
-def _of_one_file(path: Path, source: ScanSource) -> PatientSource:
+def _told(name: str, members: list[_Volume], unnamed: str) -> list[tuple[str, list[_Volume]]]:
+    """A group of which nothing is recognised, as a patient for each file that is silent of its sequence."""
+    silent = [volume for volume in members if _is_silent(volume)]
+    if not silent or any(volume.sequence for volume in members):
+        return [(name, members)]
+    told = [replace(volume, sequence=unnamed) for volume in silent]
+    if len(members) == 1:
+        return [(name, told)]
+    rest = [volume for volume in members if volume not in silent]
+    parts = [(volume.source.stem, [volume]) for volume in told]
+    return [*parts[:-1], (parts[-1][0], [*parts[-1][1], *rest])]
+
+
+def _is_silent(volume: _Volume) -> bool:
+    """Whether a file's name says nothing of its sequence; DICOM has its headers for that."""
+    name = volume.source.path.name
+    return not (
+        volume.sequence or volume.study or volume.source.files or kind_of_words(words_of(bare_name(name)))
+    )
+
+
+def _is_picture(volume: _Volume) -> bool:
+    return not volume.source.files and kind_of(volume.source.path) == "raster"
+
+
+def _of_one_file(path: Path, source: ScanSource, unnamed: str | None) -> PatientSource:
     volumes = _volumes(source, path.parent)
+    if unnamed is not None:
+        volumes = [replace(volume, sequence=unnamed) if _is_silent(volume) else volume for volume in volumes]
     if _is_label(source):
         label = f"{source.filename}: is a label file by its name; give the image itself"
         volumes = [replace(volume, source=replace(volume.source, error=label)) for volume in volumes]

@@ -166,7 +166,9 @@ def find_head(image: NDArray[np.float32], affine: NDArray[np.float64], seen: See
         ones = np.ones(seen.grid.shape, np.float32)
         known = resample(ones, seen.grid.affine, Grid(blocks.shape, coarse), seen.transform) > 0.5
     nowhere = Head(None, known, coarse)
-    border = known & ~ndimage.binary_erosion(known)
+    faces = ndimage.generate_binary_structure(3, 1)  # within its plane for a slice
+    faces = faces[tuple(slice(1, 2) if size == 1 else slice(None) for size in blocks.shape)]
+    border = known & ~ndimage.binary_erosion(known, faces)
     if not border.any():
         return nowhere
     background = np.median(blocks[border])
@@ -177,10 +179,10 @@ def find_head(image: NDArray[np.float32], affine: NDArray[np.float64], seen: See
     if not bright.size:
         return nowhere
     stands_out = stands_out > HEAD * np.percentile(bright, 75)
-    parts, count = ndimage.label(ndimage.binary_opening(stands_out))
+    parts, count = ndimage.label(ndimage.binary_opening(stands_out, faces))
     if not count or stands_out[border].mean() > CUT:
         return nowhere
-    head = ndimage.binary_fill_holes(parts == np.bincount(parts.ravel())[1:].argmax() + 1)
+    head = ndimage.binary_fill_holes(parts == np.bincount(parts.ravel())[1:].argmax() + 1, faces)
     share = np.count_nonzero(head) / np.count_nonzero(known)
     return Head(head, known, coarse) if FEW < share < MOST else nowhere
 

@@ -50,7 +50,7 @@ def patient_of(
             error = (
                 f"{name}: no sequence recognised ({_listed(among, ', ')}); name the files as BraTS does, such as "
                 "case_t1.nii.gz, case_t1ce.nii.gz, case_t2.nii.gz and case_flair.nii.gz, or list them in a CSV "
-                f"({COLUMNS})"
+                f"({COLUMNS}); if all files show one sequence, say which, such as --sequences flair"
             )
     inner = [source for found in by_sequence.values() for source in found]
     inner += [source for sequence, source in volumes if sequence is None]

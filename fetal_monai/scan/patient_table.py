@@ -80,7 +80,7 @@ def _patient(table: Path, row: Mapping[str, str], line: str) -> PatientSource:
 def _volume(folder: Path, cell: str, sequence: str) -> ScanSource:
     """The one volume of a cell; its filename is the cell's path."""
     path = folder / cell.replace("\\", "/")
-    found, _ = find_volumes(path)
+    found, _ = find_volumes(path, pictures=True)
     if len(found) > 1:
         raise ScanError(f"{sequence} is {cell}, which holds {len(found)} volumes; give one")
     return replace(found[0], filename=cell, error=found[0].error and f"{sequence}: {found[0].error}")

@@ -38,6 +38,7 @@ class _Slice:
     axes: NDArray[np.float64]  # (2, 3): unit vectors along a row, and down a column
     spacing_mm: tuple[float, float]  # between rows, and between columns
     rescale: tuple[float, float]
+    thickness_mm: float = 0.0  # 0 where it is not told
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,7 +62,7 @@ def read_series(files: Sequence[Path], time_point: int | None = None, min_size: 
     levels = _levels(slices)
     slices = _of_one_time(levels, time_point)
     shape = (*slices[0].size, len(slices))
-    if shape[2] == 1:
+    if shape[2] == 1 and min_size > 1:
         raise ScanError(
             f"is one slice of {shape_text(shape[:2])}, not a volume; give the folder with all slices of its series"
         )
@@ -130,7 +131,11 @@ def _slice(
     slope = find("PixelValueTransformationSequence", "RescaleSlope")
     intercept = find("PixelValueTransformationSequence", "RescaleIntercept")
     rescale = (1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept))
-    return _Slice(path, header, frame, order, position, axes / lengths, (row_mm, column_mm), rescale)
+    thickness = find("PixelMeasuresSequence", "SliceThickness")
+    thickness_mm = 0.0 if thickness is None else float(thickness)
+    return _Slice(
+        path, header, frame, order, position, axes / lengths, (row_mm, column_mm), rescale, thickness_mm
+    )
 
 
 def _check_alike(slices: Sequence[_Slice]) -> None:
@@ -207,7 +212,12 @@ def _of_one_time(levels: Sequence[Sequence[_Slice]], time_point: int | None) -> 
 
 
 def _step(slices: Sequence[_Slice]) -> NDArray[np.float64]:
-    """From one slice to the next, in LPS and mm; raises ScanError where they are not evenly spaced."""
+    """From one slice to the next, in LPS and mm; raises ScanError where they are not evenly spaced.
+
+    A slice alone is as thick as its header says, else as its pixels are wide.
+    """
+    if len(slices) == 1:
+        return slices[0].normal * (slices[0].thickness_mm or slices[0].spacing_mm[0])
     positions = np.array([one.position for one in slices])
     steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
     usual = float(np.median(steps))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetal_monai.scan.errors import ScanError, naming, parsing
+from fetal_monai.scan.reader import Scan
 from fetal_monai.scan.source import ScanSource, kind_of
 from fetal_monai.scan.spacing import SpacingTable
 from fetal_monai.scan.voxels import Volume, VoxelSize, clean_voxels
@@ -26,7 +27,8 @@ class VolumeScan:
     """One volume: `image` (I, J, K) is finite, float32 or integer as stored; `affine` goes from voxels to RAS, mm.
 
     `spacing_source` is one of sform, qform, pixdim, affine, dicom, argument. `ga_weeks` is NaN where unknown.
-    `header` is nibabel's, None unless it comes from NIfTI.
+    `header` is nibabel's, None unless it comes from NIfTI. `picture` is the scan that a volume of one slice was made
+    of, see :func:`fetal_monai.scan.single_slice.read_picture_scan`.
     """
 
     source: ScanSource
@@ -37,6 +39,12 @@ class VolumeScan:
     flags: tuple[str, ...] = ()
     ga_weeks: float = math.nan
     header: Any = None
+    picture: Scan | None = None
+
+    @property
+    def slice_axis(self) -> int | None:
+        """The axis along which there is one voxel only, None for a volume."""
+        return next((axis for axis, size in enumerate(self.image.shape) if size == 1), None)
 
 
 def read_volume_scan(

@@ -40,19 +40,19 @@ class _Slice(NamedTuple):
     number: str
 
 
-def find_volumes(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str]]]:
+def find_volumes(path: str | Path, pictures: bool = False) -> tuple[list[ScanSource], list[dict[str, str]]]:
     """List the volumes of a file or, recursively and sorted, of a folder, and what is left out and why.
 
     Slices of one folder with one SeriesInstanceUID are a volume, named after the folder, or
     `<folder>/series_<number>` where it holds several. Masks, label maps and outputs of earlier runs are known by
-    their names. Two inputs that would write the same outputs both carry an error. Raises ScanError if the path
-    does not exist or holds no volume at all.
+    their names. With `pictures`, PNG, JPEG, BMP and TIFF count as volumes of one slice. Two inputs that would write the
+    same outputs both carry an error. Raises ScanError if the path does not exist or holds no volume at all.
     """
     path = Path(path)
     skipped: list[dict[str, str]] = []
     if path.is_file():
         root, files = path.parent, [path]
-        if (kind := kind_of(path)) in ("", "raster"):
+        if (kind := kind_of(path)) in ("", *(() if pictures else ("raster",))):
             raise ScanError(
                 f"{path}: is a 2D picture, not a volume; {PICTURES}"
                 if kind
@@ -61,7 +61,7 @@ def find_volumes(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str
     elif path.is_dir():
         root, files = path, []
         for file in sorted(walk(path), key=lambda file: posix_below(file, path)):
-            if why := _reason_to_skip(file):
+            if why := _reason_to_skip(file, pictures):
                 skipped.append({"filename": posix_below(file, path), "reason": why})
             else:
                 files.append(file)
@@ -90,19 +90,19 @@ def find_volumes(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str
         sources += _series(folder, "" if below == "." else below, members, root)
     if not sources:
         among = f" among its {len(skipped)} files" if skipped else ""
-        pictures = f"; {PICTURES}" if any("2D" in entry["reason"] for entry in skipped) else ""
-        raise ScanError(f"{path}: no volume found{among}; {READ_TYPES}{pictures}")
+        hint = f"; {PICTURES}" if any("2D" in entry["reason"] for entry in skipped) else ""
+        raise ScanError(f"{path}: no volume found{among}; {READ_TYPES}{hint}")
     return unique_stems(sorted(sources, key=lambda source: source.filename)), skipped
 
 
-def _reason_to_skip(path: Path) -> str:
+def _reason_to_skip(path: Path, pictures: bool) -> str:
     name = bare_name(path.name)
     if name.endswith((*OWN_OUTPUTS, "_crop")):
         return "an output of an earlier run"
     kind = kind_of(path)
-    if kind == "raster":
+    if kind == "raster" and not pictures:
         return "a 2D picture, not a volume"
-    if kind == "volume" and name.lower().replace("-", "_").rpartition("_")[2] in LABEL_NAMES:
+    if kind in ("volume", "raster") and name.lower().replace("-", "_").rpartition("_")[2] in LABEL_NAMES:
         return "a mask or label map by its name"
     return "" if kind else "not a volume type that is read"
 

@@ -52,10 +52,13 @@ def shape_text(shape: Sequence[int]) -> str:
 
 
 def check_shape(shape: Sequence[int], min_size: int) -> None:
-    """Raise ScanError if (I, J, K) is a picture, has fewer than `min_size` along an axis or is too large."""
+    """Raise ScanError if (I, J, K) is a picture, has fewer than `min_size` along an axis or is too large.
+
+    A `min_size` of 1 lets single slices pass.
+    """
     sides = sorted(shape)
     text = shape_text(shape)
-    if sides[0] <= 1 < sides[1]:
+    if sides[0] <= 1 < sides[1] and min_size > 1:
         raise ScanError(
             f"is a 2D picture of {shape_text([side for side in shape if side > 1])}, not a volume; "
             "ultrasound pictures are for the bundle fetal_head_ultrasound_segmentation"
@@ -111,7 +114,7 @@ def clean_voxels(voxels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
     half of them, if all are equal, and for colours and complex numbers.
     """
     check_kind(voxels.dtype)
-    flags: tuple[str, ...] = ("few_slices",) if min(voxels.shape) < FEW_SLICES else ()
+    flags: tuple[str, ...] = ("few_slices",) if 1 < min(voxels.shape) < FEW_SLICES else ()
     if voxels.dtype.kind == "b":
         voxels = voxels.astype(np.uint8)
     elif voxels.dtype.kind == "f":

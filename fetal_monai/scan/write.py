@@ -45,15 +45,21 @@ def write_mask(mask: NDArray[Any], scan: Scan, out_dir: str | Path) -> Path:
 def write_labels(labels: NDArray[Any], scan: VolumeScan, out_dir: str | Path, suffix: str = "_seg") -> Path:
     """Write labels (I, J, K) in 0..255 as `<stem><suffix>.nii.gz`, uint8, and return the path.
 
-    Shape, sform, qform, their codes and units are those of the file, for other formats than NIfTI the scan's
-    affine. The file is written whole or not at all. Raises ValueError if the shape is not that of the scan's
-    image or a label does not fit, OSError if it cannot be written.
+    Those of a picture become `<stem><suffix>.png` with these gray values, as it was stored. Shape, sform, qform,
+    their codes and units are those of the file, for other formats than NIfTI the scan's affine. The file is written
+    whole or not at all. Raises ValueError if the shape is not that of the scan's image or a label does not fit,
+    OSError if it cannot be written.
     """
     if labels.shape != scan.image.shape:
         raise ValueError(f"the labels have shape {labels.shape}, the scan {scan.image.shape}")
     filled = np.asarray(labels).astype(np.uint8)
     if not np.array_equal(filled, labels):
         raise ValueError("labels must be whole numbers from 0 to 255")
+    if scan.picture is not None:
+        stem = Path(out_dir) / scan.source.stem
+        path = stem.with_name(f"{stem.name}{suffix}.png")
+        atomic_write(path, _png(np.ascontiguousarray(filled[:, :, 0].T), scan.picture.grid))
+        return path
     stored = scan.image.shape if scan.header is None else tuple(scan.header.get_data_shape())
     if math.prod(stored) == filled.size:  # (I, J, K, 1) came in
         filled = filled.reshape(stored)
@@ -111,8 +117,9 @@ def _write_volume(
     header = nibabel.Nifti1Header() if scan.header is None else scan.header.copy()
     if scan.header is None:
         header.set_xyzt_units("mm")
-        header.set_sform(scan.affine, 1)
-        header.set_qform(scan.affine, 1)  # without shear, which a qform does not hold
+        if scan.spacing_source != "none":  # else no form is set, as nobody knows it
+            header.set_sform(scan.affine, 1)
+            header.set_qform(scan.affine, 1)  # without shear, which a qform does not hold
     for get, put in ((header.get_sform, header.set_sform), (header.get_qform, header.set_qform)):
         affine, code = get(coded=True)
         if code and shift[:3, 3].any():

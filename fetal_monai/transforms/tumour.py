@@ -46,7 +46,10 @@ def head_voxels(image: torch.Tensor) -> torch.Tensor:
     some = image.reshape(-1)[:: max(1, image.numel() // 100_000)].numpy()
     if np.ptp(some) == 0:
         return above
-    return torch.from_numpy(binary_fill_holes((image > float(threshold_otsu(some))).numpy()))
+    bright = (image > float(threshold_otsu(some))).numpy()
+    return torch.from_numpy(
+        binary_fill_holes(bright.squeeze()).reshape(bright.shape)
+    )  # a slice has no third axis
 
 
 def normalise_sequence(image: torch.Tensor, head: torch.Tensor | None = None) -> torch.Tensor:

@@ -43,7 +43,8 @@ class RegionsOnInputd(Transform):
 
     Adds ``probability``, float32 (3, I, J, K) in the order of ``REGIONS``, and ``uncertainty``: the mean entropy of the
     whole tumour's probability in bits, 0 sure, 1 even, where that is 5 % or more, NaN where nothing is found. Regions
-    are nested; parts under ``min_ml`` are removed from each.
+    are nested; parts under ``min_ml`` are removed from each, on a single slice those smaller than the middle cut of a
+    ball of ``min_ml``.
     """
 
     def __init__(self, min_ml: float | Sequence[float], convention: str = "brats2018") -> None:
@@ -58,6 +59,9 @@ class RegionsOnInputd(Transform):
         out = dict(data)
         grid, box, scan = out["grid"], out["box"], out["scan"]
         logits = torch.as_tensor(out.pop("pred")).float()
+        if out["slab"] is not None:
+            axis, middle = out["slab"]
+            logits = logits.narrow(axis + 1, middle, 1)
         x, y, z = (s.stop - s.start for s in box)
         inside = logits.sigmoid()[:, :x, :y, :z]
         size, _ = grid.canonical
@@ -68,12 +72,22 @@ class RegionsOnInputd(Transform):
             fine = F.interpolate(whole[None, None], size, mode="trilinear", align_corners=False)[0, 0]
             maps.append(to_input(fine.numpy(), grid))
         probability = np.stack(maps)
-        regions = drop_small(make_nested(probability > 0.5), self.min_ml, scan.spacing_mm)
+        spacing_mm = np.linalg.norm(scan.affine[:3, :3], axis=0).tolist()
+        least_ml = (
+            self.min_ml if scan.slice_axis is None else _cut_ml(self.min_ml, spacing_mm[scan.slice_axis])
+        )
+        regions = drop_small(make_nested(probability > 0.5), least_ml, spacing_mm)
         out["labels"] = regions_to_labels(regions, self.convention)
         out["probability"] = probability
         possible = probability[1][probability[1] >= POSSIBLE]
         out["uncertainty"] = float(entropy_bits(possible).mean()) if out["labels"].any() else float("nan")
         return out
+
+
+def _cut_ml(ball_ml: float | Sequence[float], thickness_mm: float) -> NDArray[np.float64]:
+    """The mL of a slice through the middle of a ball of so many mL."""
+    radius_mm = np.cbrt(np.asarray(ball_ml, float) * 3000 / (4 * np.pi))
+    return np.asarray(np.pi * radius_mm**2 * thickness_mm / 1000)
 
 
 def entropy_bits(probability: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -106,10 +120,14 @@ class MeasureTumourd(Transform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from fetal_monai.measure.tumour import measure_tumour
+        from fetal_monai.measure.tumour_slice import on_slice
 
         out = dict(data)
         scan, patient = out["scan"], out["patient"]
         found = measure_tumour(out["labels"], scan.affine, scan.image, convention=self.convention)
+        if scan.slice_axis is not None:
+            has_mm = scan.spacing_source != "none"
+            found = on_slice(found, out["labels"], scan.affine, convention=self.convention, has_mm=has_mm)
         sequences = list(patient.images)
         measures = {
             **found.measures,

@@ -129,6 +129,8 @@ def save_planes(
 
     record, scan = data["record"], data["scan"]
     shown = {"flags": record.all_flags, "names": names, "axes": axes}
+    if record.spacing_mm is None:
+        shown["has_mm"] = False
     picture = planes.draw_planes(scan.image, scan.affine, labels, lines=lines, caption=caption, **shown)
     add_overlay(record, output_dir, picture, planes.thumbnail(scan.image, scan.affine, labels, **shown))
 
@@ -159,7 +161,10 @@ def volume_record(
     outputs: list[str],
     extra: Mapping[str, Any] | None = None,
 ) -> Record:
-    """The record of a ``VolumeScan``; ``outputs`` is kept as it is, so that names put into it are the record's."""
+    """The record of a ``VolumeScan``, without spacing where none is known.
+
+    ``outputs`` is kept as it is, so that names put into it are the record's.
+    """
     source = scan.source
     return Record(
         source.filename,
@@ -167,7 +172,7 @@ def volume_record(
         source.frame,
         measures=dict(measures),
         flags=list(flags),
-        spacing_mm=scan.spacing_mm,
+        spacing_mm=None if scan.spacing_source == "none" else scan.spacing_mm,
         spacing_source=scan.spacing_source,
         outputs=outputs,
         extra=dict(extra or {}),
