@@ -49,12 +49,13 @@ def find_patients(
 
     The volumes of a folder are one patient, named after the folder, unless their names begin differently: then each
     beginning is one, named `<folder>/<beginning>`; numbers of series, as in `4_flair` and `7_t1`, are no such
-    beginning where each stands before one file and no sequence comes twice. Folders for each sequence belong to the
-    folder above them. DICOM series are put together by study. Files of four axes count as several sequences where a
-    dataset.json says which (Medical Segmentation Decathlon). A CSV is read as :func:`read_patient_table` says. PNG, JPEG,
-    BMP and TIFF are slices. Label files, volumes that show another sequence beside a patient's, and pictures beside
-    its volumes are left out. `unnamed` is the sequence of files that say nothing of it, each of which then is a patient.
-    Raises ScanError if the path does not exist or holds no patient at all; what is wrong with one is its `error`.
+    beginning where each stands before one file and no sequence comes twice. Folders for each sequence belong to
+    the folder above them. DICOM series are put together by study. Files of four axes count as several sequences
+    where a dataset.json says which (Medical Segmentation Decathlon). A CSV is read as :func:`read_patient_table`
+    says. PNG, JPEG, BMP and TIFF are slices. Label files, volumes that show another sequence beside a patient's,
+    and pictures beside its volumes are left out. `unnamed` is the sequence of files that say nothing of it, each
+    of which then is a patient. Raises ScanError if the path does not exist or holds no patient at all; what is
+    wrong with one is its `error`.
     """
     path = Path(path)
     if path.name.lower().endswith(".csv") and path.is_file():

@@ -37,7 +37,6 @@ LOOK_AT = 200_000  # voxels, at first
 FAR_MM = 4.0  # between centres of mass
 INSIDE = 0.92  # of the smaller head, that must lie in the larger
 ALIKE = 1.25  # times as large, up to which two heads show the same
-SKULL_ML = 2200.0  # more than any brain
 COVERED = 0.9  # of the reference's head
 
 
@@ -77,7 +76,7 @@ def read_patient(
 
     Flags are those of reading each, and
     `single_slice`: all there is of each sequence;
-    `skull_present`: the reference's head is larger than 2200 mL, more than any brain;
+    `skull_present`: the reference's head is larger than 2000 mL, more than any brain;
     `skull_stripped`, `no_skull_found`, `skull_strip_failed`: what became of `skull_strip`, which sets all around the
     reference's brain to the lowest value (:func:`fetal_monai.scan.skull_strip.find_brain`), never on slices;
     `resampled`: a sequence lay on another grid;
@@ -116,7 +115,7 @@ def read_patient(
             flags.update(dict.fromkeys(more))
     more = ()
     if not is_slice:
-        images, more = _without_skull(images, chosen, scans[chosen].affine, head, skull_strip)
+        images, more = _without_skull(images, chosen, scans[chosen].affine, skull_strip)
     kept = (*flags, *more)
     shown = images[chosen] if "skull_stripped" in kept else scans[chosen].image
     return PatientScan(
@@ -128,21 +127,19 @@ def _without_skull(
     images: dict[str, NDArray[np.float32]],
     reference: str,
     affine: NDArray[np.float64],
-    head: Head,
     strip: bool,
 ) -> tuple[dict[str, NDArray[np.float32]], tuple[str, ...]]:
     """The images, stripped if asked for and possible, and flags."""
-    if strip:
-        from fetal_monai.scan.skull_strip import find_brain
+    from fetal_monai.scan.skull_strip import BRAIN_ML, find_brain, head_volume_ml
 
+    if strip:
         found = find_brain(images[reference], affine)
         if found.mask is not None:
             images = {name: np.where(found.mask, image, image.min()) for name, image in images.items()}
             return images, (found.flag,)
         if found.flag == "no_skull_found":
             return images, (found.flag,)
-    head_ml = 0.0 if head.mask is None else head.mask.sum() * abs(np.linalg.det(head.affine[:3, :3])) / 1000
-    flags = ("skull_present",) if head_ml > SKULL_ML else ()
+    flags = ("skull_present",) if head_volume_ml(images[reference], affine) > BRAIN_ML[1] else ()
     return images, (*(("skull_strip_failed",) if strip else ()), *flags)
 
 

@@ -82,9 +82,7 @@ def test_nifti_of_one_slice(tmp_path, axis):
 
 @pytest.mark.parametrize(("header", "thick"), [({"SliceThickness": "4"}, 4.0), ({}, 1.5)])
 def test_one_dicom_slice(tmp_path, header, thick):
-    save_series(
-        tmp_path, phantom(40, 50, 1), oblique((1, 1.5, 5)), SeriesDescription="AX FLAIR", **header
-    )
+    save_series(tmp_path, phantom(40, 50, 1), oblique((1, 1.5, 5)), SeriesDescription="AX FLAIR", **header)
     patient = read_patient(only(tmp_path), min_size=8)
     assert list(patient.images) == ["flair"] and "single_slice" in patient.flags
     assert patient.scan.spacing_mm == pytest.approx((1, 1.5, thick))
@@ -128,7 +126,7 @@ def test_a_slice_beside_a_volume_and_pictures_of_two_sizes_are_told(tmp_path):
         read_patient(only(tmp_path))
     save(tmp_path / "q" / "p2_flair.png", head())
     save(tmp_path / "q" / "p2_t1.png", head(columns=110))
-    with pytest.raises(ScanError, match="differ in size .t1 110x120 and flair 100x120"):
+    with pytest.raises(ScanError, match=r"differ in size .t1 110x120 and flair 100x120"):
         read_patient(only(tmp_path / "q"))
 
 
