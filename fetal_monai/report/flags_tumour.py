@@ -86,8 +86,7 @@ TUMOUR_FLAGS: dict[str, tuple[str, ...]] = {
     "no_skull_found": (
         "no skull found",
         "The head is no larger than a brain, so nothing was taken off.",
-        "Check that skull and scalp are not there.",
-        "note",
+        "Check that skull and scalp are not there, and that the scan holds the whole head.",
     ),
     "resampled": (
         "resampled",

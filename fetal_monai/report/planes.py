@@ -72,6 +72,7 @@ def draw_planes(
     flags: Sequence[str] = (),
     names: Sequence[str] = TISSUES,
     axes: ArrayLike | None = None,
+    is_picture: bool = False,
     has_mm: bool = True,
 ) -> NDArray[np.uint8]:
     """Draw a volume (I, J, K) and its labels (I, J, K) in three planes and return a picture (H, W, 3).
@@ -79,19 +80,21 @@ def draw_planes(
     `affine` (4, 4) leads from voxels to RAS mm; label 1 is `names[0]` and so on, 0 is outside. `lines` has the ends
     (2, 3), RAS mm, of each length by name; each is drawn on a cut that holds it. `axes` (3, 3) has the unit vectors
     to the right, the front and the top of a brain that lies tilted, as rows; without it the planes are those of the
-    affine. All cuts have one scale in mm, voxels of any spacing are shown in their true shape; without `has_mm`,
-    where the affine is made up, nothing is said of mm. A single slice is shown alone. The weight of `flags` colours
-    the title, and the border where there is one label. ValueError where shapes or labels don't fit.
+    affine. All cuts have one scale in mm, voxels of any spacing are shown in their true shape; the bar of 20 mm is
+    left out without `has_mm`, and with `is_picture`, whose affine is made up, the place of a cut is. A single slice
+    is shown alone. The weight of `flags` colours the title, and the border where there is one label. ValueError
+    where shapes or labels don't fit.
     """
     voxels, matrix, tissue, frame = checked(image, affine, labels, len(names), axes)
     shown, step = extent(_to_show(voxels, tissue), matrix, frame), _finest(matrix)
     cuts = [_Cut(view, plane_of(view, shown, frame, step)) for view in _views(voxels.shape, matrix, frame)]
+    taken = _taken(lines or {}, shown, frame, step)
     is_slice = len(cuts) == 1
-    zoom = _zoom(cuts * 2 if is_slice else cuts, WIDTH)
+    zoom = _zoom(cuts * (2 + len(taken)) if is_slice else cuts, WIDTH)
     gray = window(voxels, tissue)
     colours, order = label_colours(len(names), flags), _order(names)
     plain = [_panel(item, voxels, matrix, frame, zoom, gray, has_mm and item is cuts[0]) for item in cuts]
-    if not has_mm:
+    if is_picture:
         for item, panel in zip(cuts, plain, strict=True):
             panel.titles = [(item.view.capitalize(), None)]
     marked = [Panel(panel.picture.copy(), panel.titles[:1]) for panel in plain]
@@ -99,7 +102,6 @@ def draw_planes(
         shares = fractions(tissue, matrix, item.plane, len(names))
         draw_labels(panel.picture, shares, borders(shares), colours, order, item.plane.step_mm * zoom)
     rows = [[*marked, *plain]] if is_slice else [marked, plain]
-    taken = _taken(lines or {}, shown, frame, step)
     for start in range(0, len(taken), len(cuts)):
         row = [
             _panel(item, voxels, matrix, frame, zoom, gray, False)
@@ -111,7 +113,13 @@ def draw_planes(
             panel.titles += [
                 (_length_text(name, item.lengths[name]), colour) for name, colour in keyed.items()
             ]
-        rows.append(row)
+        if is_picture:
+            for item, panel in zip(taken[start:], row, strict=False):
+                panel.titles[0] = (item.view.capitalize(), None)
+        if is_slice:
+            rows[0] += row
+        else:
+            rows.append(row)
     picture = stack_panels([tile(row, WIDTH, GAP) for row in rows], GAP)
     found = [n for n in range(len(names)) if (tissue == n + 1).any()]
     keys = [(label(f"{names[n]}_ml"), colours[n]) for n in found]
@@ -119,7 +127,7 @@ def draw_planes(
     where = (
         "Planes and sides are the brain's own" if own else "R, L, A, P, S, I: as the file's affine has them"
     )
-    if not has_mm:
+    if is_picture:
         where = "R, L, A, P: as radiologists show a slice; the picture itself does not tell"
     said = f"{where}  ·  bar 20 mm" if has_mm else where
     strip = draw_strip(picture.shape[1], keys, [*(caption or [""]), said], flags)
@@ -135,6 +143,7 @@ def thumbnail(
     flags: Sequence[str] = (),
     names: Sequence[str] = TISSUES,
     axes: ArrayLike | None = None,
+    is_picture: bool = False,
     has_mm: bool = True,
 ) -> str:
     """The three planes with their borders, small, as a data URI (JPEG); see `draw_planes`. No mm are written on it."""

@@ -113,10 +113,10 @@ def read_patient(
         else:
             images[sequence], more = _onto(scans[chosen], fixed, head, scan, register and not is_slice)
             flags.update(dict.fromkeys(more))
-    more = ()
+    of_skull: tuple[str, ...] = ()
     if not is_slice:
-        images, more = _without_skull(images, chosen, scans[chosen].affine, skull_strip)
-    kept = (*flags, *more)
+        images, of_skull = _without_skull(images, chosen, scans[chosen].affine, skull_strip)
+    kept = (*flags, *of_skull)
     shown = images[chosen] if "skull_stripped" in kept else scans[chosen].image
     return PatientScan(
         source, replace(scans[chosen], source=source, image=shown, flags=kept), images, chosen, kept

@@ -60,8 +60,8 @@ def find_brain(image: NDArray[np.float32], affine: NDArray[np.float64]) -> Strip
         apart = ndimage.distance_transform_edt(parts != among.argmax(), mm)
         brain = tissue & (apart <= radius_mm + mm.min())
         brain = _closed(brain, mm) & head
-        volume_ml = brain.sum() * voxel_ml
-        at_scalp = np.count_nonzero(brain & (depth <= SCALP_MM)) / max(1, np.count_nonzero(brain))
+        volume_ml = int(brain.sum()) * voxel_ml
+        at_scalp = np.count_nonzero(brain & (depth <= SCALP_MM)) / max(1, int(brain.sum()))
         if BRAIN_ML[0] <= volume_ml <= BRAIN_ML[1] and at_scalp <= AT_SCALP:
             fine = resample(brain.astype(np.float32), coarse, Grid(image.shape, affine)) > 0.5
             return Strip(fine, "skull_stripped")

@@ -84,10 +84,11 @@ class RegionsOnInputd(Transform):
         return out
 
 
-def _cut_ml(ball_ml: float | Sequence[float], thickness_mm: float) -> NDArray[np.float64]:
+def _cut_ml(ball_ml: float | Sequence[float], thickness_mm: float) -> float | list[float]:
     """The mL of a slice through the middle of a ball of so many mL."""
     radius_mm = np.cbrt(np.asarray(ball_ml, float) * 3000 / (4 * np.pi))
-    return np.asarray(np.pi * radius_mm**2 * thickness_mm / 1000)
+    cut_ml: float | list[float] = (np.pi * radius_mm**2 * thickness_mm / 1000).tolist()
+    return cut_ml
 
 
 def entropy_bits(probability: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -129,8 +129,8 @@ def save_planes(
 
     record, scan = data["record"], data["scan"]
     shown = {"flags": record.all_flags, "names": names, "axes": axes}
-    if record.spacing_mm is None:
-        shown["has_mm"] = False
+    if scan.picture is not None:
+        shown |= {"is_picture": True, "has_mm": record.spacing_mm is not None}
     picture = planes.draw_planes(scan.image, scan.affine, labels, lines=lines, caption=caption, **shown)
     add_overlay(record, output_dir, picture, planes.thumbnail(scan.image, scan.affine, labels, **shown))
 
