@@ -11,15 +11,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fetal_monai.measure.shape import Ellipse
-from fetal_monai.synthesis.ultrasound_anatomy import (
-    ABNORMALITIES,
-    CLASSES,
-    PLANES,
-    TISSUES,
-    HeadAnatomy,
-    draw_anatomy,
-)
-from fetal_monai.synthesis.ultrasound_image import Sector, compress, draw_sector, render
+from fetal_monai.synthesis.ultrasound_anatomy import ABNORMALITIES, PLANES, draw_anatomy
+from fetal_monai.synthesis.ultrasound_image import compress, render
+from fetal_monai.synthesis.ultrasound_sector import Sector, draw_sector
+from fetal_monai.synthesis.ultrasound_shapes import CLASSES, TISSUES, HeadAnatomy
 
 __all__ = ["ABNORMALITIES", "BOX_LABELS", "CLASSES", "PLANES", "SyntheticHead", "synthesise_head"]
 

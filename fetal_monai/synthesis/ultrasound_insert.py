@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from fetal_monai.measure.shape import Ellipse
-from fetal_monai.synthesis.ultrasound_anatomy import Blob, draw_bumps, draw_ventricle, stretch
+from fetal_monai.synthesis.ultrasound_anatomy import draw_bumps, draw_ventricle
+from fetal_monai.synthesis.ultrasound_shapes import Blob, stretch
 
 __all__ = ["INSERTED", "insert_abnormality"]
 
