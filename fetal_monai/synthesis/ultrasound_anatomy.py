@@ -27,13 +27,9 @@ ABNORMALITIES = {  # and the plane in which each is looked for first
     "deformed_skull": "trans_thalamic",
 }
 CEPHALIC_INDEX_SD = 4.4  # %, Hadlock 1981, AJR 137:83
-ATRIAL_WIDTH_MM = (
-    6.6,
-    1.2,
-    4.0,
-    9.5,
-)  # mean, SD, least, most; between Cardoza 1988 (7.6) and Almog 2003 (6.2)
-CISTERNA_MAGNA_MM = (5.5, 1.5, 2.5, 9.5)  # normal is 2 to 10 mm (doi 10.1002/uog.8831)
+# Mean, SD, least, most. Atrium: between Cardoza 1988 (7.6 mm, Radiology 169:711) and Almog 2003 (6.2 mm)
+ATRIAL_WIDTH_MM = (6.6, 1.2, 4.0, 9.5)
+CISTERNA_MAGNA_MM = (5.5, 1.5, 2.5, 9.5)  # normal is 2 to 10 mm (ISUOG 2007, doi 10.1002/uog.3909)
 CAVUM_OF_OFD = (0.058, 0.010, 0.035, 0.08)  # width
 DEFAULT_SEVERITY_MM = {
     "ventriculomegaly": (10.5, 20.0),
@@ -57,9 +53,8 @@ def draw_anatomy(
     _check(plane, ga_weeks, abnormality)
     if severity is None and abnormality in DEFAULT_SEVERITY_MM:
         severity = random.uniform(*DEFAULT_SEVERITY_MM[abnormality])
-        if abnormality == "ventriculomegaly":  # no wider than half of the smallest head of that age
-            severity = min(severity, 0.21 * growth_mean_sd("bpd_mm", ga_weeks)[0] + 4.5)
-            severity = max(severity, 10.1)
+        if abnormality == "ventriculomegaly":  # no wider than a small head of that age has room for
+            severity = max(10.1, min(severity, 0.21 * growth_mean_sd("bpd_mm", ga_weeks)[0] + 4.5))
         if abnormality == "large_cisterna_magna":
             severity = max(10.1, min(severity, 0.25 * growth_mean_sd("ofd_mm", ga_weeks)[0]))
     mean, sd = growth_mean_sd("hc_mm", ga_weeks)
@@ -81,10 +76,9 @@ def draw_anatomy(
         parts += _cavum(random, a, measures)
     ventricles, plexuses = [], []
     if plane == "trans_ventricular" or abnormality == "ventriculomegaly":
-        width = (
-            severity if abnormality == "ventriculomegaly" and severity else _normal(random, *ATRIAL_WIDTH_MM)
-        )
-        width = min(width, 0.36 * b) if abnormality != "ventriculomegaly" else width
+        width = min(_normal(random, *ATRIAL_WIDTH_MM), 0.36 * b)
+        if abnormality == "ventriculomegaly" and severity is not None:
+            width = severity
         measures["atrial_width_mm"] = width
         for side in (1,) if random.rand() < 0.65 else (1, -1):
             ventricle, plexus = draw_ventricle(random, a, b, thickness, width, side)
@@ -211,7 +205,7 @@ def draw_ventricle(
     random: RandomState, a: float, b: float, thickness: float, width: float, side: int
 ) -> tuple[Blob, Blob]:
     """A rounded bar as wide as the atrium, and the plexus, which fills its front unless it is wide."""
-    length = random.uniform(0.27, 0.33) * 2 * a + max(0.0, width - 10)
+    length = random.uniform(0.25, 0.31) * 2 * a + max(0.0, width - 10)
     u = -random.uniform(0.28, 0.36) * a
     room = (b - thickness) * math.sqrt(1 - (u / (a - thickness)) ** 2) - 1.0
     if width > room - 0.5:

@@ -180,7 +180,7 @@ def _wide_ventricle(
 
 def _fluid(look: _Look, structure: Mask) -> Image:
     mean, sd = look.level(4)
-    level = np.minimum(mean, 0.6 * look.wide)
+    level = np.minimum(min(mean, 0.5 * look.level(50)[0]), 0.6 * look.wide)
     return np.maximum(level + sd * look.donor(structure), 0).astype(np.float32)
 
 
@@ -226,6 +226,7 @@ def _lump(
     )
     structure = (np.sqrt(blob.level(frame.u, frame.v)) < 1 + np.minimum(outline, 0)) & frame.inside
     mean, sd = look.level(random.uniform(88, 97))
+    mean = max(mean, 1.6 * look.level(50)[0])
     patches = ndimage.gaussian_filter(
         random.standard_normal(structure.shape), 0.12 * diameter / frame.pixel_mm
     )
@@ -242,12 +243,12 @@ def _bend(picture: Image, frame: _Frame, severity: float, random: RandomState) -
     bumps = draw_bumps(random, frame.semi_v, severity)
     height = stretch(np.arctan2(frame.y, frame.x), bumps) - 1
     fade = np.where(
-        (frame.radius > 1) & (height > 0), np.float32(0.2), np.float32(0.35)
-    )  # no fold for either sign
+        frame.radius < 1, np.float32(0.35), np.where(height > 0, np.float32(0.2), np.float32(0.6))
+    )
     factor = 1 / (1 + height * np.exp(-(((frame.radius - 1) / fade) ** 2)))
     rows, columns = np.ogrid[: picture.shape[0], : picture.shape[1]]
     at_rows = frame.center[0] + (rows - frame.center[0]) * factor
     at_columns = frame.center[1] + (columns - frame.center[1]) * factor
     moved = np.hypot(at_rows - rows, at_columns - columns) > 0.3
-    out = ndimage.map_coordinates(picture, [at_rows, at_columns], order=3, mode="nearest")
+    out = ndimage.map_coordinates(picture, [at_rows, at_columns], order=3, mode="constant")
     return np.where(moved, np.clip(out, 0, 1), picture).astype(np.float32), moved

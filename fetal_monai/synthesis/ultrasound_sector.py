@@ -92,5 +92,5 @@ def draw_sector(
     first, last = max(near, -row * pixel_mm - 15), min(far, corner)
     steps = (max(0.6 * psf_mm[0], 0.8 * pixel_mm), 0.55 * psf_mm[1] / middle_mm)
     top = max(first / pixel_mm * 0.8, 1.0)
-    shown = tuple(min(half_angle, math.atan2(max(side, 1.0), top)) for side in (column, shape[1] - column))
-    return Sector((row, column), pixel_mm, near, far, half_angle, shown, first, last, steps)
+    left, right = (min(half_angle, math.atan2(max(side, 1.0), top)) for side in (column, shape[1] - column))
+    return Sector((row, column), pixel_mm, near, far, half_angle, (left, right), first, last, steps)

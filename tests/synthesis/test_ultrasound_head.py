@@ -94,11 +94,10 @@ def test_the_cavum_is_as_wide_as_stated_or_absent():
         there = draw_anatomy(RandomState(seed), "trans_thalamic", 24)
         mask = labels_in_mm(there) == CLASSES["cavum_septi_pellucidi"]
         assert mask.any(axis=1).sum() * 0.1 == pytest.approx(there.measures["cavum_width_mm"], abs=0.2)
-        for plane in PLANES:
-            made = head(seed, plane, abnormality="absent_cavum")
-            assert CLASSES["cavum_septi_pellucidi"] not in made.labels
-            assert made.boxes["cavum_septi_pellucidi"] == []
-            assert math.isnan(made.measures["cavum_width_mm"])
+        made = head(seed, PLANES[seed % 3], abnormality="absent_cavum")
+        assert CLASSES["cavum_septi_pellucidi"] not in made.labels
+        assert made.boxes["cavum_septi_pellucidi"] == []
+        assert math.isnan(made.measures["cavum_width_mm"])
 
 
 @pytest.mark.parametrize(("kind", "depth"), [(None, None), ("large_cisterna_magna", 13.0)])
@@ -154,17 +153,16 @@ def test_the_cavum_lies_in_front():
 
 
 def test_skull_and_plexus_are_bright_and_fluid_is_dark():
-    means = {name: [] for name in CLASSES}
-    for seed in range(12):
-        made = head(seed)
+    found = {name: [] for name in CLASSES}
+    for seed in range(8):
+        made = head(seed, shape=(432, 640), ga_weeks=26)
         for name, code in CLASSES.items():
             if (made.labels == code).any():
-                means[name].append(made.image[made.labels == code].mean())
-    order = ["lateral_ventricle", "brain", "choroid_plexus"]
-    mean = {name: np.mean(found) for name, found in means.items() if found}
-    assert mean[order[0]] < mean[order[1]] < mean[order[2]]
-    assert mean["skull"] > 2 * mean["brain"]
-    assert mean["midline_falx"] > 1.3 * mean["brain"]
+                found[name].append(np.median(made.image[made.labels == code]))
+    gray = {name: np.mean(medians) for name, medians in found.items() if medians}
+    assert gray["lateral_ventricle"] < 0.8 * gray["brain"] < gray["brain"] < gray["choroid_plexus"]
+    assert gray["skull"] > 2 * gray["brain"]
+    assert gray["midline_falx"] > 1.3 * gray["brain"]
 
 
 def test_every_abnormality_can_be_drawn_where_it_is_looked_for():

@@ -57,16 +57,16 @@ def test_compression_by_hand():
 
 
 def test_a_sector_comes_back_where_it_was_looked_at():
-    sector = Sector((-100.0, 80.0), 0.5, 60.0, 140.0, 0.4, (0.4, 0.4), 60.0, 145.0, (0.25, 0.004))
+    sector = Sector((-100.0, 100.0), 0.5, 60.0, 140.0, 0.4, (0.4, 0.4), 60.0, 145.0, (0.25, 0.004))
     rows, columns = sector.pixels()
     assert rows.shape == (len(sector.depths), len(sector.angles))
-    picture, inside = sector.scan_convert(columns.astype(np.float32), (160, 160))
-    expected = np.broadcast_to(np.arange(160, dtype=np.float32), (160, 160))
+    picture, inside = sector.scan_convert(columns.astype(np.float32), (160, 200))
+    expected = np.broadcast_to(np.arange(200, dtype=np.float32), (160, 200))
     assert picture[inside] == pytest.approx(expected[inside], abs=0.1)
     assert (picture[~inside] == 0).all()
     # straight below the apex: 60 mm are 120 pixels from row -100, 140 mm are 280
-    assert np.flatnonzero(inside[:, 80])[[0, -1]].tolist() == [20, 159]
-    assert np.flatnonzero(inside[100])[0] == 80 - int(200 * math.tan(0.4))
+    assert np.flatnonzero(inside[:, 100])[[0, -1]].tolist() == [20, 159]
+    assert np.flatnonzero(inside[100])[0] == 100 - int(200 * math.tan(0.4))
 
 
 def test_a_probe_sees_the_middle_of_the_head():

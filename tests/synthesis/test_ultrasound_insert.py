@@ -36,7 +36,7 @@ def test_only_what_the_mask_covers_is_changed(kind):
         assert np.abs(picture - HEAD.image)[mask].mean() > 0.01
         assert 0 <= picture.min() <= picture.max() <= 1
         reach = Ellipse(
-            HEAD.ellipse.center, tuple(1.7 * s for s in HEAD.ellipse.semi_axes), HEAD.ellipse.angle
+            HEAD.ellipse.center, tuple(2.4 * s for s in HEAD.ellipse.semi_axes), HEAD.ellipse.angle
         )
         assert not (mask & ~reach.mask(mask.shape)).any()
     assert np.array_equal(before, HEAD.image)
