@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 from monai.inferers import Inferer, SlidingWindowInferer
+from torch.nn import functional as F
 from torch.utils.data import IterableDataset
 
 from fetal_monai.settings import as_bool
@@ -61,6 +62,8 @@ class WholeInferer(Inferer):
     Args:
         amp, flips: see :class:`AutocastInferer`.
         max_voxels: above that the volume goes through in windows of ``roi_size`` with ``overlap``.
+        scales: sizes at which the network looks, 1 that of the input; the logits are averaged. Sides of a look are
+            multiples of ``divisor``.
     """
 
     def __init__(
@@ -70,12 +73,30 @@ class WholeInferer(Inferer):
         max_voxels: float = 6e6,
         roi_size: Sequence[int] = (128, 128, 128),
         overlap: float = 0.25,
+        scales: Sequence[float] = (1.0,),
+        divisor: int = 8,
     ) -> None:
         super().__init__()
+        if not scales or min(scales) <= 0:
+            raise ValueError(f"scales is {list(scales)}; give one or more numbers above 0")
         self.inferer, self.max_voxels = AutocastInferer(amp, flips), max_voxels
+        self.scales, self.divisor = tuple(scales), divisor
         self.windows = SlidingWindowInferer(roi_size, overlap=overlap, mode="gaussian")
 
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        size = tuple(inputs.shape[2:])
+        looks = []
+        for scale in self.scales:
+            sides = tuple(max(1, round(n * scale / self.divisor)) * self.divisor for n in size)
+            if scale == 1 or sides == size:
+                looks.append(self._look(inputs, network))
+                continue
+            resized = F.interpolate(inputs, sides, mode="trilinear", align_corners=False)
+            logits = self._look(resized, network)
+            looks.append(F.interpolate(logits, size, mode="trilinear", align_corners=False))
+        return torch.stack(looks).mean(0) if len(looks) > 1 else looks[0]
+
+    def _look(self, inputs: torch.Tensor, network: Any) -> torch.Tensor:
         if inputs[0, 0].numel() <= self.max_voxels:
             return self.inferer(inputs, network)
         return self.windows(inputs, lambda window: self.inferer(window, network))

@@ -14,7 +14,7 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, Lambdad
 from torch import nn
 
-from fetal_monai.inference import AutocastInferer, ScanStream, ScanWriter, has_fast_bfloat16
+from fetal_monai.inference import AutocastInferer, ScanStream, ScanWriter, WholeInferer, has_fast_bfloat16
 from fetal_monai.measure.ellipse import Ellipse
 from fetal_monai.run import ScanRun
 from fetal_monai.transforms.outputs import head_output
@@ -53,6 +53,27 @@ def test_flips_are_averaged_by_hand():
     # mirrored in the rows they are 11 12 and 1 2; the mean of all three (1+2+11)/3, (2+1+12)/3, ...
     twice = AutocastInferer(amp=False, flips=[0, 1])(image, left_matters)
     assert twice[0, 0].numpy() == pytest.approx(np.array([[14 / 3, 2 * 5.0], [3 * 8.0, 4 * 25 / 3]]))
+
+
+def test_looks_at_several_sizes_are_averaged():
+    """A network that answers with the number of voxels along its first axis: 32, and 16 at half the size."""
+    seen = []
+
+    def sides(image: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(image.shape[2:]))
+        return torch.full_like(image, float(image.shape[2]))
+
+    volume = torch.rand(1, 1, 32, 24, 40)
+    inferer = WholeInferer(amp=False, scales=[1.0, 0.5], divisor=8)
+    logits = inferer(volume, sides)
+    assert seen == [(32, 24, 40), (16, 16, 16)]  # 12 and 20 are no multiples of 8
+    assert logits.shape == volume.shape and torch.all(logits == 24)
+    ramp = torch.linspace(0, 1, 32)[:, None, None].expand(1, 1, 32, 24, 40)
+    alike = inferer(ramp, lambda image: image)
+    assert float((alike - ramp).abs().max()) < 0.02
+    assert torch.equal(WholeInferer(amp=False)(volume, lambda image: image), volume)
+    with pytest.raises(ValueError, match="scales"):
+        WholeInferer(scales=[1.0, 0.0])
 
 
 def test_half_precision_only_where_asked_for():

@@ -60,6 +60,8 @@ class RandTumourd(RandomizableTransform):
         subset: share of the pictures that show a random subset of the sequences; the others show all there are.
         carved: share of the pictures into which the tumour of one of ``others`` is put, with what lies about it
             (CarveMix, doi 10.1007/978-3-030-87193-2_19).
+        contrast: how often each part of the tumour gets brighter or darker in a sequence than it was.
+        cavity: share of the pictures in which the core that does not enhance holds fluid.
         rotate: SD of the angles in radians. zoom, stretch: SD of the logarithm of the size, and of each axis.
         elastic_mm: largest SD of the elastic displacement.
         artefacts: how often blur, thick slices, shifts of one sequence, bias, gamma and noise are put on; 0 for never.
@@ -74,6 +76,8 @@ class RandTumourd(RandomizableTransform):
         remade: float = 0.1,
         subset: float = 0.5,
         carved: float = 0.0,
+        contrast: float = 0.0,
+        cavity: float = 0.0,
         rotate: float = 0.2,
         zoom: float = 0.1,
         stretch: float = 0.05,
@@ -83,6 +87,7 @@ class RandTumourd(RandomizableTransform):
         RandomizableTransform.__init__(self, 1.0)
         self.shape, self.voxel_mm, self.tumour = tuple(shape), voxel_mm, tumour
         self.synthetic, self.remade, self.subset, self.carved = synthetic, remade, subset, carved
+        self.contrast, self.cavity = contrast, cavity
         self.rotate, self.zoom, self.stretch, self.elastic_mm = rotate, zoom, stretch, elastic_mm
         self.artefacts = artefacts
 
@@ -102,6 +107,8 @@ class RandTumourd(RandomizableTransform):
                     present &= donor["present"]
             tissue = sample(source["tissue"][None], points, "nearest")[0].clamp(max=4)
             classes = torch.where(label > 0, label + 4, tissue)  # of SEQUENCE_PRIORS
+            if self.R.rand() < self.cavity:
+                real = self._fill(real, label == 1, tissue == 1)
             images = torch.zeros_like(real)
             for channel in self._shown(present):
                 image = real[channel]
@@ -111,6 +118,9 @@ class RandTumourd(RandomizableTransform):
                     priors = SEQUENCE_PRIORS[CHANNELS[channel]]
                     image = mri.label_contrast(classes, texture, self.R, priors, (0.02, 0.15))
                     image = mri.blur(image, self.R.uniform(0.3, 0.8))
+                for part in (1, 2, 3):
+                    if self.R.rand() < self.contrast:
+                        image = image + self.R.normal(0, 0.7) * mri.blur((label == part).float(), 0.7)
                 images[channel] = self._scan(image, head)
             out["image"] = images
             out["label"] = regions_of(label)
@@ -147,6 +157,15 @@ class RandTumourd(RandomizableTransform):
         cut = (far_mm <= self.R.uniform(1, 8)) & inside & head
         weight = mri.blur(cut.float(), 0.7) * head
         return real + weight * (sample(donor["images"], points) - real), torch.where(cut, theirs, label)
+
+    def _fill(self, real: torch.Tensor, core: torch.Tensor, fluid: torch.Tensor) -> torch.Tensor:
+        """The core as a cyst or a cavity after resection: as dark or bright as fluid is in each sequence."""
+        if not core.any() or not fluid.any():
+            return real
+        level = real[:, fluid].mean(1)[:, None, None, None] + self.R.normal(0, 0.2)
+        texture = 0.3 * (real - real[:, core].mean(1)[:, None, None, None])
+        weight = mri.blur(core.float(), 0.7)
+        return real + weight * (level + texture - real)
 
     def _shown(self, present: NDArray[np.bool_]) -> list[int]:
         """Which channels the picture has: at least one that is real, or could be."""

@@ -216,6 +216,33 @@ def test_only_sequences_of_both_patients_are_shown(source):
     assert shown(carved(source, [donor], 0)) == ["t1c"]
 
 
+def plain(source: dict[str, Any], **kwargs: Any) -> dict[Any, Any]:
+    still = {"synthetic": 0.0, "subset": 0.0, "remade": 0.0, "tumour": 1.0, **STILL}
+    return made(source, 3, **{**still, **kwargs})
+
+
+def test_cavity_is_as_dark_as_fluid(source):
+    """The made FLAIR shows fluid at 10 and this core at 60, between white and gray matter; T1c fluid and core alike."""
+    before, after = plain(source), plain(source, cavity=1.0)
+    core, _, enhancing = before["label"] > 0
+    flair, inner = CHANNELS.index("flair"), core & ~enhancing
+    assert inner.sum() > 20 and torch.equal(before["label"], after["label"])
+    whole = before["label"][1] > 0
+    fluid = float(before["image"][flair][~whole & (before["image"][flair] != 0)].min())
+    was, now = (float(picture["image"][flair][inner].median()) for picture in (before, after))
+    assert fluid - 0.3 < now < (fluid + was) / 2
+
+
+def test_contrast_changes_the_tumour_alone(source):
+    before, after = plain(source), plain(source, contrast=1.0)
+    assert torch.equal(before["label"], after["label"])
+    core, whole, enhancing = before["label"] > 0
+    changed = (after["image"] - before["image"]).abs()
+    for channel in (CHANNELS.index("flair"), CHANNELS.index("t1c")):
+        for part in (core & ~enhancing, whole & ~core, enhancing):
+            assert changed[channel][part].mean() > 2 * changed[channel][~whole].mean()
+
+
 @pytest.mark.parametrize("sequence", ["t1", "t2"])
 def test_made_sequences_have_the_contrast_of_their_kind(source, sequence):
     """Of 8 pictures' means: oedema is brighter than white matter on T2, and darker on T1."""
