@@ -28,6 +28,11 @@ Patients are matched by name: all that both have, unless some are named. Two dat
 Labels are measured as they are now, so corrected ones count. Thresholds are named, none is a verdict.
 Exit codes: 0 all compared, 1 none, 2 wrong usage, 3 some failed."""
 
+ENHANCE_EPILOG = """\
+Writes <stem>_enhanced.png (NIfTI for NIfTI, MHA and NRRD), <stem>_compare.png, enhance.csv (spacing), run.json.
+For looking at pictures: measured, it does not make measurements better (docs/enhancement.md).
+Exit codes: 0 all pictures done, 1 none could be done, 2 wrong usage, 3 some failed (see run.json)."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv`, those of the process by default, and return its exit code."""
@@ -75,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", required=True, metavar="OUT", help="folder for masks, tables and report.html")
     run.add_argument(
         "--spacing-mm", type=_spacing, metavar="MM", help="mm per pixel of all scans, or ROW,COLUMN"
+    )
+    run.add_argument(
+        "--allow-ruler",
+        action="store_true",
+        help="2D ultrasound without spacing: read it from the depth ruler in the picture, and flag it",
     )
     run.add_argument(
         "--ga-weeks", type=_positive, metavar="W", help="gestational age of all scans, for centiles"
@@ -148,6 +158,35 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", metavar="CSV", help="also write a row for each patient into this file")
     compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
+    enhance = commands.add_parser(
+        "enhance",
+        parents=[common],
+        help="clear 2D ultrasound pictures of marks and speckle, level gain and contrast",
+        epilog=ENHANCE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    enhance.add_argument("input", metavar="IN", help="a folder of pictures, or one picture")
+    enhance.add_argument(
+        "--out", required=True, metavar="OUT", help="folder for pictures, enhance.csv and run.json"
+    )
+    enhance.add_argument(
+        "--steps",
+        type=_words,
+        metavar="STEP,STEP",
+        help="which of marks, gain, speckle, contrast; default: all, always in this order",
+    )
+    enhance.add_argument(
+        "--speckle", choices=("srad", "nlm"), default="srad", help="diffusion (srad), or non-local means"
+    )
+    enhance.add_argument(
+        "--spacing-mm", type=_spacing, metavar="MM", help="mm per pixel of all scans, or ROW,COLUMN"
+    )
+    enhance.add_argument(
+        "--allow-ruler", action="store_true", help="take a missing spacing from the picture's depth ruler"
+    )
+    enhance.add_argument("--json", action="store_true", help="print what became of the pictures as JSON")
+    enhance.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+
     report = commands.add_parser("report", parents=[common], help="make report.html of a finished run again")
     report.add_argument("output", metavar="OUT", help="the output folder of the run")
     report.add_argument("--title", help="heading of the page")
@@ -181,6 +220,10 @@ def _positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"a number above 0, with a decimal point, not {text!r}")
     return value
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _device(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from fetal_monai.bundles import UsageError, bundle_dir, copy_bundle, list_bundles
 from fetal_monai.files import plain
 
-__all__ = ["UsageError", "compare", "copy", "explain", "fetch", "list", "measure", "report", "run"]
+__all__ = ["UsageError", "compare", "copy", "enhance", "explain", "fetch", "list", "measure", "report", "run"]
 
 MOST_FAILURES = 10  # named in a summary
 
@@ -53,14 +53,32 @@ def run(args: argparse.Namespace) -> int:
         print(f"{counts['ok']} of {counts['ok'] + counts['failed']} scans done{skipped}")
         for name in ("report.html", "measurements.csv", "run.json"):
             print(f"  {out / name}")
-    if failed and not args.json:
-        for reason in [*failed.values()][:MOST_FAILURES]:
-            print(f"failed: {reason}", file=sys.stderr)
-        if len(failed) > MOST_FAILURES:
-            print(f"failed: {len(failed) - MOST_FAILURES} more, see {out / 'run.json'}", file=sys.stderr)
-    if not counts["ok"]:
-        return 1
-    return 3 if counts["failed"] else 0
+    return _outcome(counts, {} if args.json else failed, out)
+
+
+def enhance(args: argparse.Namespace) -> int:
+    """Enhance a folder of ultrasound pictures."""
+    from fetal_monai.enhance import STEPS
+    from fetal_monai.enhance_run import enhance_folder
+
+    if not Path(args.input).exists():
+        raise UsageError(f"{args.input} does not exist; give a folder of pictures, or one picture")
+    steps = STEPS if args.steps is None else tuple(args.steps)
+    if unknown := [step for step in steps if step not in STEPS]:
+        raise UsageError(f"--steps has {', '.join(unknown)}; there are {', '.join(STEPS)}")
+    progress = sys.stderr.isatty() and not args.quiet
+    info = enhance_folder(
+        args.input, args.out, steps, args.speckle, args.spacing_mm, args.allow_ruler, progress
+    )
+    out, counts = Path(args.out), info["counts"]
+    if args.json:
+        _print_json({"output_dir": str(out), "counts": counts, "failed": info["failed"]})
+    elif not args.quiet:
+        skipped = f", {counts['skipped']} other files left out" if counts["skipped"] else ""
+        print(f"{counts['ok']} of {counts['ok'] + counts['failed']} pictures done{skipped}")
+        for name in ("enhance.csv", "run.json"):
+            print(f"  {out / name}")
+    return _outcome(counts, {} if args.json else info["failed"], out)
 
 
 def list(args: argparse.Namespace) -> int:  # noqa: A001  the command's name
@@ -183,6 +201,17 @@ def fetch(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _outcome(counts: dict[str, int], failed: dict[str, str], out: Path) -> int:
+    """Say what failed, and return the exit code of a run."""
+    for reason in [*failed.values()][:MOST_FAILURES]:
+        print(f"failed: {reason}", file=sys.stderr)
+    if len(failed) > MOST_FAILURES:
+        print(f"failed: {len(failed) - MOST_FAILURES} more, see {out / 'run.json'}", file=sys.stderr)
+    if not counts["ok"]:
+        return 1
+    return 3 if counts["failed"] else 0
+
+
 def _asked(args: argparse.Namespace, progress: bool) -> dict[str, Any]:
     """The configuration's values that options stand for; those that were not given are left as they are."""
     values = {
@@ -190,6 +219,7 @@ def _asked(args: argparse.Namespace, progress: bool) -> dict[str, Any]:
         "output_dir": _no_expression(args.out),
         "progress": progress,
         "spacing_mm": args.spacing_mm,
+        "allow_ruler": args.allow_ruler or None,
         "ga_weeks": args.ga_weeks,
         "resume": args.resume or None,
         "device": args.device and f"$torch.device('{args.device}')",

@@ -21,7 +21,7 @@ from fetal_monai.settings import as_bool, as_optional
 if TYPE_CHECKING:
     from fetal_monai.scan import ScanSource
 
-__all__ = ["ScanRun", "file_sha256"]
+__all__ = ["ScanRun", "check_writable", "file_sha256", "reason_of", "software_versions"]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -44,6 +44,7 @@ class ScanRun:
         settings: whatever else changes the numbers; a resumed run must have the same.
         only: paths of the scans to take from ``dataset_dir``; None for all.
         about: more for ``run.json``, such as the ``curves`` that the report draws.
+        allow_ruler: take the spacing of pictures that have none from their depth ruler.
 
     Raises:
         ScanError: there is no scan at all, or the spacing makes no sense.
@@ -67,6 +68,7 @@ class ScanRun:
         settings: Mapping[str, Any] | None = None,
         only: Sequence[str] | None = None,
         about: Mapping[str, Any] | None = None,
+        allow_ruler: bool | str = False,
     ) -> None:
         from fetal_monai.scan import ScanError, read_spacing_csv
 
@@ -75,6 +77,7 @@ class ScanRun:
         self.columns, self.title, self.progress = list(columns), title, as_bool(progress, "progress")
         self.ga_weeks = None if as_optional(ga_weeks) is None else _number(ga_weeks, "ga_weeks")
         self.spacing_mm = _spacing(spacing_mm, self.axes)
+        self.allow_ruler = as_bool(allow_ruler, "allow_ruler")
         self.sources, self.skipped = self._find()
         self.table = read_spacing_csv(self.input if self.input.is_dir() else self.input.parent)
         filenames = [name for source in self.sources for name in self._filenames(source)]
@@ -84,19 +87,19 @@ class ScanRun:
             self.sources = [source for source in self.sources if not wanted.isdisjoint(_paths(source))]
             if not self.sources:
                 raise ScanError(f"{self.input}: holds none of the {len(wanted)} scans that are asked for")
-        self._check_writable()
+        check_writable(self.output_dir)
         metadata = json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text(encoding="utf-8"))
         self.info: dict[str, Any] = {
             "bundle": Path(bundle_root).resolve().name,
             "bundle_version": metadata["version"],
             "weights": Path(weights).name,
             "weights_sha256": file_sha256(weights),
-            "versions": _versions(),
+            "versions": software_versions(),
             "title": title,
             "input": str(self.input),
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "command": " ".join(sys.argv),
-            "settings": {"spacing_mm": self.spacing_mm, "ga_weeks": self.ga_weeks, **(settings or {})},
+            "settings": {**self._spacing_settings(), "ga_weeks": self.ga_weeks, **(settings or {})},
             **(about or {}),
         }
         parts = [self.info[name] for name in ("bundle_version", "weights_sha256", "settings")]
@@ -134,7 +137,12 @@ class ScanRun:
     def _read(self, source: ScanSource) -> Any:
         from fetal_monai.scan import read_scan
 
-        return read_scan(source, spacing_mm=self.spacing_mm, spacing_table=self.table)
+        return read_scan(
+            source, spacing_mm=self.spacing_mm, spacing_table=self.table, allow_ruler=self.allow_ruler
+        )
+
+    def _spacing_settings(self) -> dict[str, Any]:
+        return {"spacing_mm": self.spacing_mm, **({"allow_ruler": True} if self.allow_ruler else {})}
 
     def _filenames(self, source: ScanSource) -> list[str]:
         """What a CSV of spacings may call it."""
@@ -153,7 +161,7 @@ class ScanRun:
         self._note(source, error)
 
     def _note(self, source: ScanSource, error: Exception) -> None:
-        reason = _reason(error, source.filename)
+        reason = reason_of(error, source.filename)
         record = Record(source.filename, source.stem, source.frame, status="failed", reason=reason)
         with self.lock:
             self.failures.append(record)
@@ -167,7 +175,7 @@ class ScanRun:
         from fetal_monai.report.page import write_report
 
         told = {(record.filename, record.frame) for record in [*self.records.values(), *self.failures]}
-        cause = "see the messages above" if error is None else _reason(error)
+        cause = "see the messages above" if error is None else reason_of(error)
         for source in self.sources:
             if (source.filename, source.frame) not in told:
                 self._note(source, ValueError(f"the run ended before this scan was done: {cause}"))
@@ -206,19 +214,21 @@ class ScanRun:
                 self.bar = tqdm(total=len(self.sources), initial=self.resumed, unit="scan", file=sys.stderr)
             self.bar.update()
 
-    def _check_writable(self) -> None:
-        probe = self.output_dir / f".fetal_monai_{os.getpid()}"
-        try:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"0")
-            probe.unlink()
-        except OSError as error:
-            raise ValueError(
-                f"{self.output_dir}: can't write results there ({error.strerror}); choose another --output_dir"
-            ) from error
+
+def check_writable(output_dir: Path) -> None:
+    """Make the folder if it is missing; raise ValueError if nothing can be written to it."""
+    probe = output_dir / f".fetal_monai_{os.getpid()}"
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"0")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"{output_dir}: can't write results there ({error.strerror}); choose another --output_dir"
+        ) from error
 
 
-def _reason(error: BaseException, filename: str = "") -> str:
+def reason_of(error: BaseException, filename: str = "") -> str:
     """What went wrong, without MONAI's 'applying transform …' around it, naming the file."""
     while error.__cause__ is not None and str(error).startswith("applying transform"):
         error = error.__cause__
@@ -264,7 +274,8 @@ def _number(value: Any, name: str) -> float:
         raise ValueError(f"{name} is {value!r}; give a number, such as 0.12") from None
 
 
-def _versions() -> dict[str, str]:
+def software_versions() -> dict[str, str]:
+    """Of this package, Python and the packages that change numbers."""
     from importlib.metadata import version
 
     import fetal_monai

@@ -74,7 +74,12 @@ FLAGS = {
     "no_spacing": Flag(
         "no spacing",
         "The size of a pixel is not known, so there are no millimetres and no age.",
-        "Give it with --spacing_mm or a CSV beside the images (filename, pixel size(mm)).",
+        "Give it with --spacing_mm or a CSV beside the images (filename, pixel size(mm)), or try --allow_ruler true.",
+    ),
+    "spacing_from_ruler": Flag(
+        "spacing from ruler",
+        "The size of a pixel was read from the depth ruler drawn into the picture; pixels were taken for square.",
+        "Check the ticks marked in the overlay, and that the picture was not stretched, before any length is used.",
     ),
     "spacing_conflict": Flag(
         "spacing contradicts",

@@ -57,6 +57,7 @@ LABELS = {
     "spacing_row": "Spacing of rows",
     "spacing_column": "Spacing of columns",
     "spacing_source": "Spacing from",
+    "ruler_confidence": "Confidence in the depth ruler",
     "filename": "File",
 }
 HEADINGS = {  # shorter, for tables
@@ -90,8 +91,9 @@ SPACING_SOURCES = {
     "dicom": "the DICOM series",
     "csv": "the CSV beside the images",
     "argument": "--spacing_mm as given",
+    "ruler": "the depth ruler in the picture",
 }
-PLAIN = {"deviation_score": 2, "gyrification_index": 2, "ventricle_asymmetry": 2} | {
+PLAIN = {"ruler_confidence": 2, "deviation_score": 2, "gyrification_index": 2, "ventricle_asymmetry": 2} | {
     "oedema_ratio": 2,
     "necrosis_ratio": 2,
     "tumour_uncertainty": 2,

@@ -56,14 +56,15 @@ def draw_overlay(
     caption: Sequence[str] = (),
     flags: Sequence[str] = (),
     spacing_mm: tuple[float, float] | None = None,
+    ticks: Sequence[tuple[float, float]] = (),
 ) -> Pixels:
     """Draw on a gray scan (H, W; or H, W, 3), 0 to 255, and return a picture (H', W', 3).
 
     `outline` is (N, 2) and `ellipse` in pixels of the scan, (row, column). `axis_labels` are the texts for the
     minor and the major axis, the first line of `caption` is large, the weight of the `flags` colours ellipse and
     title. Scans are enlarged so that no side is below 480, or reduced so that none is above 1600; with
-    `spacing_mm` (row, column) uneven pixels are stretched, so that shapes and axes are true. ValueError for
-    another shape.
+    `spacing_mm` (row, column) uneven pixels are stretched, so that shapes and axes are true. `ticks` are
+    those of the ruler that the spacing was read from, (row, column). ValueError for another shape.
     """
     pixels = _checked(image)
     aspect = _aspect(spacing_mm)
@@ -71,6 +72,7 @@ def draw_overlay(
     scale = aspect * min(max(1.0, MIN_SIDE / sides.min()), MAX_SIDE / sides.max())
     picture = _picture(pixels, scale)
     _draw(picture, scale, outline, ellipse, axes, COLOURS[level_of(flags)])
+    _draw_ticks(picture, scale, ticks)
     keys = [key for key in zip(axis_labels, (MINOR_AXIS, MAJOR_AXIS), strict=True) if key[0]]
     keys = keys if axes and ellipse is not None else []
     if not (caption or flags or keys):
@@ -184,6 +186,17 @@ def _draw(
         stroke(picture, [around[count // 4 :: count // 2]], MINOR_AXIS, 0.8 * width, opacity=0.75)
         stroke(picture, [around[:: count // 2]], MAJOR_AXIS, 0.8 * width, opacity=0.75)
     stroke(picture, [np.vstack([around, around[:2]])], colour, width, opacity=1.0)
+
+
+def _draw_ticks(picture: Image.Image, scale: Floats, ticks: Sequence[tuple[float, float]]) -> None:
+    """A short line beside each tick, on the side away from the picture's edge."""
+    if not ticks:
+        return
+    length = max(6.0, picture.width / 60)
+    points = (np.asarray(ticks, dtype=float) + 0.5) * scale - 0.5
+    away = 1 if points[:, 1].mean() < picture.width / 2 else -1
+    lines = [np.array([[r, c + 0.6 * away * length], [r, c + 1.6 * away * length]]) for r, c in points]
+    stroke(picture, lines, COLOURS["check"], max(1.5, min(picture.size) / 320))
 
 
 def stroke(

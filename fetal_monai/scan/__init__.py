@@ -11,7 +11,7 @@ from fetal_monai.scan.source import ScanSource, find_scans, source_of
 from fetal_monai.scan.spacing import SpacingTable, check_spacing, read_spacing_csv
 from fetal_monai.scan.volume import VolumeScan, check_voxel_size, read_volume_scan
 from fetal_monai.scan.volume_source import find_volumes
-from fetal_monai.scan.write import write_fractions, write_image, write_labels, write_mask
+from fetal_monai.scan.write import write_fractions, write_image, write_labels, write_mask, write_picture
 
 __all__ = [
     "SEQUENCES",
@@ -40,4 +40,5 @@ __all__ = [
     "write_image",
     "write_labels",
     "write_mask",
+    "write_picture",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from fetal_monai.scan.pixels import colour_use, gray_from_rgb, scale_to_8_bit
 from fetal_monai.scan.source import ScanSource, kind_of
 from fetal_monai.scan.spacing import SpacingTable, check_spacing
 
-__all__ = ["Scan", "read_scan"]
+if TYPE_CHECKING:
+    from fetal_monai.enhance.ruler import Ruler
+
+__all__ = ["Scan", "read_picture", "read_scan"]
 
 FLOW_SHARE = 0.02  # of the pixels, from which colours are blood flow
 FLOW_SHARE_IN_FLOW_REGION = 0.002  # where the file says that colour flow was on
@@ -29,8 +32,8 @@ class Scan:
     """One picture: `image` is gray, (H, W), uint8 or float32 in 0..255; `spacing_mm` is (row, column).
 
     `spacing_mm` is None if unknown, or if it depends on where in the picture: ask `spacing_at`.
-    `spacing_source` is one of dicom_region, pixel_spacing, affine, csv, argument, none. `grid` is None where
-    the file stores plain rows and columns.
+    `spacing_source` is one of dicom_region, pixel_spacing, affine, csv, argument, ruler, none. `grid` is None where
+    the file stores plain rows and columns, `ruler` unless the spacing was read from it.
     """
 
     source: ScanSource
@@ -41,6 +44,7 @@ class Scan:
     flags: tuple[str, ...] = ()
     ga_weeks: float = math.nan
     grid: Grid | None = None
+    ruler: Ruler | None = None
 
     def spacing_at(self, row: float, column: float) -> tuple[Spacing | None, str]:
         """Spacing at a point and its source: of the smallest region around it, else of the whole picture."""
@@ -56,8 +60,12 @@ def read_scan(
     *,
     spacing_mm: float | Sequence[float] | None = None,
     spacing_table: SpacingTable | None = None,
+    allow_ruler: bool = False,
 ) -> Scan:
     """Read one scan; spacing is that of the argument, else of the file, else of the CSV, and never guessed.
+
+    With `allow_ruler` a picture that has none of them takes it from its depth ruler where that can be relied on, and
+    carries the flag `spacing_from_ruler`.
 
     Raises ScanError, with the file's name and the reason, for whatever cannot be read or makes no sense:
     files that are damaged, no image, no 2D ultrasound, empty pictures, colour Doppler, absurd spacing.
@@ -66,11 +74,11 @@ def read_scan(
         raise ScanError(source.error)
     with naming(_name(source)):
         with parsing():
-            picture = _read_picture(source)
+            picture = read_picture(source)
         image, flags = _gray(picture)
         spacing, spacing_source, more_flags = _spacing(picture, source, spacing_mm, spacing_table)
     row = spacing_table.row(source) if spacing_table is not None else None
-    return Scan(
+    scan = Scan(
         source,
         image,
         spacing,
@@ -80,9 +88,11 @@ def read_scan(
         row.ga_weeks if row is not None else math.nan,
         picture.grid,
     )
+    return _with_ruler(scan) if allow_ruler and spacing_source == "none" else scan
 
 
-def _read_picture(source: ScanSource) -> Picture:
+def read_picture(source: ScanSource) -> Picture:
+    """What the file holds, in the type and colours that it holds it; raises whatever its format's reader does."""
     kind = kind_of(source.path)
     if kind == "dicom":
         from fetal_monai.scan.dicom import read_dicom
@@ -146,6 +156,18 @@ def _spacing(
     if picture.spacing_problem:
         raise ScanError(picture.spacing_problem)
     return None, "none", ()
+
+
+def _with_ruler(scan: Scan) -> Scan:
+    """The scan with the spacing of its depth ruler, as it is where no ruler can be relied on."""
+    from fetal_monai.enhance.ruler import read_ruler
+
+    ruler = read_ruler(scan.image)
+    if ruler is None:
+        return scan
+    spacing = check_spacing(ruler.spacing_mm, "the spacing of its ruler")
+    flags = (*scan.flags, "spacing_from_ruler")
+    return replace(scan, spacing_mm=spacing, spacing_source="ruler", flags=flags, ruler=ruler)
 
 
 def _name(source: ScanSource) -> str:

@@ -26,7 +26,7 @@ __all__ = [
 RASTER = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VOLUME = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 DICOM = (".dcm", ".dicom", ".ima")
-OWN_OUTPUTS = ("_seg", "_map", "_overlay")
+OWN_OUTPUTS = ("_seg", "_map", "_overlay", "_compare")
 MAX_FRAMES = 100_000
 READ_TYPES = "PNG, JPEG, BMP, TIFF, DICOM, NIfTI, MHA and NRRD are read"
 

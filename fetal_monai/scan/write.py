@@ -17,7 +17,7 @@ from fetal_monai.scan.picture import Grid
 from fetal_monai.scan.reader import Scan
 from fetal_monai.scan.volume import VolumeScan
 
-__all__ = ["write_fractions", "write_image", "write_labels", "write_mask"]
+__all__ = ["write_fractions", "write_image", "write_labels", "write_mask", "write_picture"]
 
 PARTS = 10_000  # of 1, that a fraction is stored in
 
@@ -31,13 +31,32 @@ def write_mask(mask: NDArray[Any], scan: Scan, out_dir: str | Path) -> Path:
     if mask.shape != scan.image.shape:
         raise ValueError(f"the mask has shape {mask.shape}, the scan {scan.image.shape}")
     filled = (np.asarray(mask) != 0).view(np.uint8)
+    return _write_plane(filled if _has_affine(scan) else filled * np.uint8(255), scan, out_dir, "_seg")
+
+
+def write_picture(image: NDArray[Any], scan: Scan, out_dir: str | Path, suffix: str) -> Path:
+    """Write gray values (H, W), 0 to 255, as `<stem><suffix>.png`, or `.nii.gz` for NIfTI, MHA and NRRD, in 8 bits.
+
+    As for `write_mask`: the grid is that of the file, ValueError for another shape, OSError if it cannot be written.
+    """
+    if image.shape != scan.image.shape:
+        raise ValueError(f"the picture has shape {image.shape}, the scan {scan.image.shape}")
+    return _write_plane(np.rint(np.clip(image, 0, 255)).astype(np.uint8), scan, out_dir, suffix)
+
+
+def _has_affine(scan: Scan) -> bool:
+    return scan.grid is not None and scan.grid.affine is not None
+
+
+def _write_plane(pixels: NDArray[np.uint8], scan: Scan, out_dir: str | Path, suffix: str) -> Path:
+    """Rows and columns as a person sees them, back on the file's grid."""
     stem = Path(out_dir) / scan.source.stem
     if scan.grid is not None and scan.grid.affine is not None:
-        path = stem.with_name(f"{stem.name}_seg.nii.gz")
-        stored = np.ascontiguousarray(filled.T).reshape(scan.grid.shape)
+        path = stem.with_name(f"{stem.name}{suffix}.nii.gz")
+        stored = np.ascontiguousarray(pixels.T).reshape(scan.grid.shape)
         data = _nifti(stored, scan.grid.affine, scan.grid.header)
     else:
-        path, data = stem.with_name(f"{stem.name}_seg.png"), _png(filled * np.uint8(255), scan.grid)
+        path, data = stem.with_name(f"{stem.name}{suffix}.png"), _png(pixels, scan.grid)
     atomic_write(path, data)
     return path
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from monai.transforms import Transform
@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 from fetal_monai.record import Record
 from fetal_monai.settings import as_optional
 
-__all__ = ["MeasureHeadd", "SaveMaskd", "SaveOverlayd", "add_overlay", "head_output"]
+if TYPE_CHECKING:
+    from fetal_monai.enhance import Ruler
+
+__all__ = [
+    "MeasureHeadd",
+    "SaveMaskd",
+    "SaveOverlayd",
+    "add_overlay",
+    "head_output",
+    "ruler_measures",
+    "ruler_ticks",
+]
 
 Item = dict[Hashable, Any]
 
@@ -48,7 +59,7 @@ class MeasureHeadd(Transform):
             source.filename,
             source.stem,
             source.frame,
-            measures={**found.measures},
+            measures={**found.measures, **ruler_measures(scan.ruler)},
             flags=[*scan.flags, *found.flags],
             spacing_mm=found.spacing_mm,
             spacing_source=found.spacing_source,
@@ -88,10 +99,24 @@ class SaveOverlayd(Transform):
         image, drawn = out["scan"].image, {"outline": head.outline, "ellipse": head.ellipse}
         drawn |= {"flags": record.all_flags, "spacing_mm": record.spacing_mm}
         picture = overlay.draw_overlay(
-            image, axis_labels=overlay.axis_labels(record), caption=overlay.head_caption(record), **drawn
+            image,
+            axis_labels=overlay.axis_labels(record),
+            caption=overlay.head_caption(record),
+            ticks=ruler_ticks(out["scan"].ruler),
+            **drawn,
         )
         add_overlay(record, self.output_dir, picture, overlay.thumbnail(image, **drawn))
         return out
+
+
+def ruler_measures(ruler: Ruler | None) -> dict[str, float | str]:
+    """What a table says of the ruler that the spacing was read from; nothing where there is none."""
+    return {} if ruler is None else {"ruler_confidence": ruler.confidence}
+
+
+def ruler_ticks(ruler: Ruler | None) -> list[tuple[float, float]]:
+    """Where the ticks of a ruler are, (row, column) in pixels."""
+    return [] if ruler is None else [(float(row), float(ruler.column_px)) for row in ruler.rows_px]
 
 
 def add_overlay(record: Record, output_dir: str, picture: NDArray[np.uint8], thumbnail: str) -> None:
