@@ -45,7 +45,8 @@ def test_a_folder_with_a_broken_picture(
         after = np.asarray(Image.open(out / f"{stem}_enhanced.png"))
         assert (after.shape, after.dtype) == (before.shape, before.dtype)
         assert not np.array_equal(after, before)
-        assert Image.open(out / f"{stem}_compare.png").width > 2 * before.shape[1]
+        with Image.open(out / f"{stem}_compare.png") as compared:
+            assert compared.width > 2 * before.shape[1]
     rows = rows_of(out)
     assert (rows["a.png"]["pixel size(mm)"], rows["a.png"]["spacing_source"]) == ("0.25", "csv")
     assert (rows["b/c.png"]["pixel size(mm)"], rows["b/c.png"]["status"]) == ("", "ok")

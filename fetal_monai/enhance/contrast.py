@@ -17,7 +17,7 @@ MOST_GAIN = 2.5  # that a depth is brightened by, and at most darkened by its in
 
 
 def equalise_locally(
-    image: NDArray, sector: Sector, clip_limit: float = 0.004, tiles: int = 6
+    image: NDArray, sector: Sector, clip_limit: float = 0.006, tiles: int = 6
 ) -> NDArray[np.float32]:
     """Contrast-limited adaptive histogram equalisation (scikit-image) of gray values 0 to 255 inside the sector.
 

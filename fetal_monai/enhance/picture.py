@@ -34,7 +34,7 @@ def enhance(
     *,
     rgb: NDArray[np.uint8] | None = None,
     speckle: str = "srad",
-    clip_limit: float = 0.004,
+    clip_limit: float = 0.006,
     gain_strength: float = 0.5,
 ) -> Enhanced:
     """Enhance a B-mode picture (H, W), gray values 0 to 255; the input is not changed.
@@ -44,7 +44,7 @@ def enhance(
             always done in this order.
         rgb: (H, W, 3), the picture in colour, by which coloured marks are found.
         speckle: `srad` or `nlm`.
-        clip_limit: of the local contrast; 0 to 1.
+        clip_limit: of the local contrast; 1/256 does nothing, 1 does most.
         gain_strength: 0 leaves the gain along depth, 1 levels it.
 
     Raises:

@@ -18,6 +18,8 @@ LEAST_SHARE = 0.05  # of the picture, below which nothing is taken for a sector
 SAME_ANGLE = math.radians(3)  # edges of the hull that differ by less are one side
 SIDE_SHARE = 0.18  # of the height, that a side must be long
 UPRIGHT = math.radians(6)  # a side that leans less is straight
+NARROWEST = math.radians(8)  # angle between a fan's sides
+ASKEW = math.radians(10)  # that a fan's sides may differ by; else one is the border of a shadow
 BORDER_PX = 2
 
 
@@ -149,7 +151,7 @@ def _fan(lit: Mask, left: Side, right: Side, step: int, shape: tuple[int, ...]) 
     """The fan between two sides, None if their crossing is no apex above what is lit."""
     ahead = np.array([[math.cos(angle), math.sin(angle)] for _, angle in (left, right)])
     matrix = np.column_stack([ahead[0], -ahead[1]])
-    if right[1] - left[1] < math.radians(8):
+    if right[1] - left[1] < NARROWEST or abs(right[1] + left[1]) > ASKEW:
         return None
     apex = left[0] + ahead[0] * np.linalg.solve(matrix, right[0] - left[0])[0]
     rows, columns = np.nonzero(lit)

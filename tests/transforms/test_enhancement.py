@@ -26,11 +26,12 @@ def test_sector_and_confidence_are_added_beside_the_picture() -> None:
     shadowed = picture.copy()
     shadowed[55:, 70:82] //= 12
     shadowed[50:55, 70:82] = 255  # bone
-    out = ConfidenceMapd(side=80)(SectorMaskd()({"image": shadowed[None]}))
+    out = ConfidenceMapd(side=80)(SectorMaskd("image")({"image": shadowed[None]}))
     assert np.array_equal(out["image_sector"][0] > 0, find_sector(shadowed).mask)
     confidence = out["image_confidence"]
     assert (confidence.shape, confidence.dtype) == ((1, 120, 160), np.float32)
-    assert confidence[0][fan][:200].mean() > confidence[0, 100:, 60:100].mean()
+    assert confidence[0, 70:100, 75].max() < 0.3 * confidence[0, 70:100, 110].min(), "shadow beside insonified tissue"
+    assert fan[70:100, 75].all() and fan[70:100, 110].all()
     assert confidence[0][~find_sector(shadowed).mask].max() == 0
 
 
