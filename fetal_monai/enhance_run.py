@@ -26,16 +26,9 @@ __all__ = ["enhance_folder"]
 
 OWN_SUFFIX = "_enhanced"
 COLUMNS = (
-    "filename",
-    "pixel size(mm)",
-    "input",
-    "frame",
-    "status",
-    "reason",
-    "spacing_row_mm",
-    "spacing_column_mm",
+    *("filename", "pixel size(mm)", "input", "frame", "status", "reason"),
+    *("spacing_row_mm", "spacing_column_mm", "spacing_source", "sector", "marks_percent", "flags"),
 )
-COLUMNS += ("spacing_source", "sector", "marks_percent", "flags")
 
 
 def enhance_folder(

@@ -30,7 +30,9 @@ def test_sector_and_confidence_are_added_beside_the_picture() -> None:
     assert np.array_equal(out["image_sector"][0] > 0, find_sector(shadowed).mask)
     confidence = out["image_confidence"]
     assert (confidence.shape, confidence.dtype) == ((1, 120, 160), np.float32)
-    assert confidence[0, 70:100, 75].max() < 0.3 * confidence[0, 70:100, 110].min(), "shadow beside insonified tissue"
+    assert confidence[0, 70:100, 75].max() < 0.3 * confidence[0, 70:100, 110].min(), (
+        "shadow beside insonified tissue"
+    )
     assert fan[70:100, 75].all() and fan[70:100, 110].all()
     assert confidence[0][~find_sector(shadowed).mask].max() == 0
 
