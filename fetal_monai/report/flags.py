@@ -74,8 +74,8 @@ FLAGS = {
     "no_spacing": Flag(
         "no spacing",
         "The size of a pixel is not known, so there are no millimetres and no age.",
-        "Give it with --spacing_mm or a CSV beside the images (filename, pixel size(mm)); 2D ultrasound may have a depth "
-        "ruler that --allow_ruler true reads.",
+        "Give it with --spacing_mm or a CSV beside the images (filename, pixel size(mm)); 2D ultrasound may have a "
+        "depth ruler that --allow_ruler true reads.",
     ),
     "spacing_from_ruler": Flag(
         "spacing from ruler",
