@@ -13,6 +13,7 @@ __all__ = [
     "check_not_ambiguous",
     "components",
     "drop_small",
+    "drop_unsure",
     "labels_to_regions",
     "make_nested",
     "regions_to_labels",
@@ -107,6 +108,33 @@ def drop_small(
     least = least_ml / (float(np.prod(spacing)) / 1000) - 1e-6  # voxels
     nested = make_nested(array)
     return make_nested([_large_parts(region, size) for region, size in zip(nested, least, strict=True)])
+
+
+def drop_unsure(probability: ArrayLike, least_share: float, threshold: float = 0.5) -> Bools:
+    """Regions (3, I, J, K) where `probability` is above `threshold`, without their less sure parts.
+
+    A part stays if its highest probability is at least `least_share` of the highest in the region, so that the surest
+    part of a region always does. 0 keeps all.
+    """
+    if not 0 <= least_share <= 1:
+        raise ValueError(f"least_share is {least_share}; give a share between 0 and 1")
+    values = np.asarray(probability)
+    return np.stack([_sure_parts(region, least_share, threshold) for region in values])
+
+
+def _sure_parts(values: NDArray[np.floating], least_share: float, threshold: float) -> Bools:
+    from scipy import ndimage
+
+    mask = values > threshold
+    boxes = ndimage.find_objects(mask.astype(np.uint8))
+    if not boxes or least_share == 0:
+        return mask
+    parts, n_parts = components(mask[boxes[0]])
+    peaks = ndimage.maximum(values[boxes[0]], parts, np.arange(n_parts + 1))
+    is_sure = np.asarray(peaks) >= least_share * values.max()
+    is_sure[0] = False
+    mask[boxes[0]] = is_sure[parts]
+    return mask
 
 
 def components(mask: Bools) -> tuple[NDArray[np.int32], int]:

@@ -43,18 +43,20 @@ class RegionsOnInputd(Transform):
 
     Adds ``probability``, float32 (3, I, J, K) in the order of ``REGIONS``, and ``uncertainty``: the mean entropy of the
     whole tumour's probability in bits, 0 sure, 1 even, where that is 5 % or more, NaN where nothing is found. Regions
-    are nested; parts under ``min_ml`` are removed from each, on a single slice those smaller than the middle cut of a
-    ball of ``min_ml``.
+    are nested. Parts less sure than ``min_sure`` of the surest of their region (``drop_unsure``) are removed from each,
+    and those under ``min_ml``, on a single slice those smaller than the middle cut of a ball of ``min_ml``.
     """
 
-    def __init__(self, min_ml: float | Sequence[float], convention: str = "brats2018") -> None:
+    def __init__(
+        self, min_ml: float | Sequence[float], convention: str = "brats2018", min_sure: float = 0.0
+    ) -> None:
         from fetal_monai.measure.tumour_regions import regions_to_labels
 
         regions_to_labels(np.zeros((3, 1, 1, 1)), convention)  # raises for an unknown one
-        self.min_ml, self.convention = min_ml, convention
+        self.min_ml, self.convention, self.min_sure = min_ml, convention, min_sure
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        from fetal_monai.measure.tumour_regions import drop_small, make_nested, regions_to_labels
+        from fetal_monai.measure.tumour_regions import drop_small, drop_unsure, make_nested, regions_to_labels
 
         out = dict(data)
         grid, box, scan = out["grid"], out["box"], out["scan"]
@@ -76,7 +78,7 @@ class RegionsOnInputd(Transform):
         least_ml = (
             self.min_ml if scan.slice_axis is None else _cut_ml(self.min_ml, spacing_mm[scan.slice_axis])
         )
-        regions = drop_small(make_nested(probability > 0.5), least_ml, spacing_mm)
+        regions = drop_small(make_nested(drop_unsure(probability, self.min_sure)), least_ml, spacing_mm)
         out["labels"] = regions_to_labels(regions, self.convention)
         out["probability"] = probability
         possible = probability[1][probability[1] >= POSSIBLE]
@@ -190,10 +192,11 @@ def tumour_output(
     convention: str = "brats2018",
     probabilities: bool | str = False,
     uncertain_above: float = 1.0,
+    min_sure: float = 0.0,
 ) -> list[Callable[[Item], Item]]:
     """What becomes of the logits of regions: labels on the reference's grid, measures, files and overlay."""
     chain: list[Callable[[Item], Item]] = [
-        RegionsOnInputd(min_ml, convention),
+        RegionsOnInputd(min_ml, convention, min_sure),
         MeasureTumourd(convention, uncertain_above),
         SaveLabelsd(output_dir),
     ]

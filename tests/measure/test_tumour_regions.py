@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from fetal_monai.measure.tumour_regions import (
     components,
     drop_small,
+    drop_unsure,
     labels_to_regions,
     make_nested,
     regions_to_labels,
@@ -139,3 +140,19 @@ def test_nothing_stays_nothing():
 def test_bad_input(call, reason):
     with pytest.raises(ValueError, match=reason):
         call()
+
+
+def test_parts_that_are_less_sure_than_the_surest_are_removed():
+    """Two parts with peaks 0.9 and 0.7, and one that never reaches the threshold; each region by itself."""
+    probability = np.zeros((3, 8, 4, 4), np.float32)
+    probability[1, 0:2], probability[1, 0, 0, 0] = 0.6, 0.9
+    probability[1, 4:6], probability[1, 5, 1, 1] = 0.55, 0.7
+    probability[1, 7] = 0.4
+    probability[0, 4:6] = 0.6  # the surest of its region
+    found = drop_unsure(probability, 0.8)  # 0.72 or more
+    assert found[1, 0:2].all() and not found[1, 2:].any()
+    assert found[0, 4:6].all() and found[0].sum() == 32 and not found[2].any()
+    for share in (0.0, 0.77):
+        assert np.array_equal(drop_unsure(probability, share)[1], probability[1] > 0.5)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        drop_unsure(probability, 1.2)
