@@ -33,6 +33,12 @@ FLAGS = {
         "The reason stands beside it.",
         "stop",
     ),
+    "dicom_failed": Flag(
+        "no DICOM objects",
+        "The DICOM Segmentation and report of this scan could not be made; its other results are not affected.",
+        "The reason stands in run.json.",
+        "note",
+    ),
     "no_head": Flag(
         "no head found",
         "No fetal head was found in this picture, so nothing was measured.",

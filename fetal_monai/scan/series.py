@@ -16,7 +16,7 @@ from fetal_monai.scan.voxels import Volume, check_shape, check_time_point, shape
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["read_series"]
+__all__ = ["find_slices", "read_series"]
 
 MODALITIES = ("MR", "OT", "")  # and files that do not say
 SAME_POSITION_MM = 0.02  # along the normal; scanners write three decimals
@@ -57,10 +57,7 @@ def read_series(files: Sequence[Path], time_point: int | None = None, min_size: 
     Integers stay as stored unless the header rescales them. Raises ScanError if slices are missing, doubled, of
     several orientations or sizes, or no MR, and if they cannot be decoded.
     """
-    slices = [one for path in files for one in _slices(path)]
-    _check_alike(slices)
-    levels = _levels(slices)
-    slices = _of_one_time(levels, time_point)
+    slices = find_slices(files, time_point)
     shape = (*slices[0].size, len(slices))
     if shape[2] == 1 and min_size > 1:
         raise ScanError(
@@ -75,6 +72,13 @@ def read_series(files: Sequence[Path], time_point: int | None = None, min_size: 
         affine[:3, column] = vector * LPS_TO_RAS
     sizes = float(column_mm), float(row_mm), float(np.linalg.norm(step))
     return Volume(_voxels(slices), affine, sizes, "dicom")
+
+
+def find_slices(files: Sequence[Path], time_point: int | None = None) -> list[_Slice]:
+    """The slices that `read_series` makes its third axis of, in order; ScanError as there, up to missing slices."""
+    slices = [one for path in files for one in _slices(path)]
+    _check_alike(slices)
+    return _of_one_time(_levels(slices), time_point)
 
 
 def _slices(path: Path) -> Iterator[_Slice]:

@@ -27,6 +27,7 @@ RASTER = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VOLUME = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 DICOM = (".dcm", ".dicom", ".ima")
 OWN_OUTPUTS = ("_seg", "_map", "_overlay", "_compare")
+OWN_REPORT = "_sr"  # in DICOM
 MAX_FRAMES = 100_000
 READ_TYPES = "PNG, JPEG, BMP, TIFF, DICOM, NIfTI, MHA and NRRD are read"
 
@@ -106,6 +107,8 @@ def _reason_to_skip(path: Path) -> str:
     if stem.endswith("_Annotation"):
         return "an outline drawn for another scan (HC18)"
     if stem.endswith(OWN_OUTPUTS):
+        return "an output of an earlier run"
+    if stem.endswith(OWN_REPORT) and kind_of(path) == "dicom":
         return "an output of an earlier run"
     return "" if kind_of(path) else "not an image type that is read"
 
