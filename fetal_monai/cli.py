@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--ga-weeks", type=_positive, metavar="W", help="gestational age of all scans, for centiles"
     )
+    run.add_argument(
+        "--dicom",
+        action="store_true",
+        help="also write a DICOM Segmentation and Structured Report of DICOM scans",
+    )
+    run.add_argument("--deidentify", action="store_true", help="with --dicom: take the patient out of them")
     run.add_argument("--resume", action="store_true", help="do only what an earlier run into OUT left undone")
     run.add_argument(
         "--overlay-config",
@@ -190,6 +196,17 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", parents=[common], help="make report.html of a finished run again")
     report.add_argument("output", metavar="OUT", help="the output folder of the run")
     report.add_argument("--title", help="heading of the page")
+
+    deidentify = commands.add_parser(
+        "deidentify", parents=[common], help="copy DICOM images without the patient (PS3.15 Basic Profile)"
+    )
+    deidentify.add_argument("input", metavar="IN", help="a folder of DICOM images, or one")
+    deidentify.add_argument("--out", required=True, metavar="OUT", help="folder for the copies")
+    deidentify.add_argument(
+        "--keep-pixels",
+        action="store_true",
+        help="leave pictures as they are, also where text on ultrasound can't be blacked",
+    )
 
     fetch = commands.add_parser(
         "fetch", parents=[common], help="fetch a public dataset, or say how it is had"

@@ -12,7 +12,19 @@ from typing import Any
 from fetal_monai.bundles import UsageError, bundle_dir, copy_bundle, list_bundles
 from fetal_monai.files import plain
 
-__all__ = ["UsageError", "compare", "copy", "enhance", "explain", "fetch", "list", "measure", "report", "run"]
+__all__ = [
+    "UsageError",
+    "compare",
+    "copy",
+    "deidentify",
+    "enhance",
+    "explain",
+    "fetch",
+    "list",
+    "measure",
+    "report",
+    "run",
+]
 
 MOST_FAILURES = 10  # named in a summary
 
@@ -201,6 +213,23 @@ def fetch(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def deidentify(args: argparse.Namespace) -> int:
+    """Copy DICOM images without the patient."""
+    from fetal_monai.deidentify import Deidentifier, deidentify_files
+
+    if not Path(args.input).exists():
+        raise UsageError(f"{args.input} does not exist; give a folder of DICOM images, or one")
+    done = refused = 0
+    for outcome in deidentify_files(args.input, args.out, Deidentifier.from_environment(), args.keep_pixels):
+        if outcome.written is None:
+            refused += 1
+            print(f"refused: {outcome.path}: {outcome.reason}", file=sys.stderr)
+        else:
+            done += 1
+    print(f"{done} of {done + refused} images de-identified in {args.out}; look at them before they leave")
+    return 1 if not done else 3 if refused else 0
+
+
 def _outcome(counts: dict[str, int], failed: dict[str, str], out: Path) -> int:
     """Say what failed, and return the exit code of a run."""
     for reason in [*failed.values()][:MOST_FAILURES]:
@@ -221,6 +250,8 @@ def _asked(args: argparse.Namespace, progress: bool) -> dict[str, Any]:
         "spacing_mm": args.spacing_mm,
         "allow_ruler": args.allow_ruler or None,
         "ga_weeks": args.ga_weeks,
+        "dicom": args.dicom or None,
+        "deidentify": args.deidentify or None,
         "resume": args.resume or None,
         "device": args.device and f"$torch.device('{args.device}')",
     }

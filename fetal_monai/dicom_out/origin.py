@@ -44,7 +44,7 @@ class Origin:
         return {
             "manufacturer": "fetal_monai",
             "manufacturer_model_name": self.bundle,
-            "software_versions": (f"{self.bundle} {self.version}", f"fetal_monai {fetal_monai.__version__}"),
+            "software_versions": f"{self.version} (fetal_monai {fetal_monai.__version__})",
             "device_serial_number": self.weights_sha256[:16] or "no weights",
         }
 

@@ -73,7 +73,12 @@ class SaveDicomd(Transform):
         from fetal_monai.dicom_out import dicom_objects
 
         labels = out["labels"] if "labels" in out else out["head"].mask if "head" in out else None
-        return dicom_objects(out["record"], labels, self._planes(out), self.kind, self.origin)
+        made = dicom_objects(out["record"], labels, self._planes(out), self.kind, self.origin)
+        if self.change is not None:
+            for dataset in made:
+                if dataset is not None:
+                    self.change.finish(dataset)
+        return made
 
     def _planes(self, out: Item) -> list[Plane]:
         from fetal_monai.dicom_out import picture_plane, volume_planes

@@ -1,0 +1,90 @@
+"""Burned-in text of ultrasound: what lies outside of the regions that the file declares is blacked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["blacken_outside_regions", "may_show_text", "region_mask"]
+
+SCREENS = ("US", "IVUS", "OT", "XC", "ES", "SC")  # modalities whose pictures are screens with words on them
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+WHOLE = 0.99  # of the picture, from which its regions leave no room for text outside
+
+
+def may_show_text(dataset: Dataset) -> bool:
+    """Whether words may be part of the picture: ultrasound, screens, and what says so of itself."""
+    return (
+        str(dataset.get("Modality") or "") in SCREENS
+        or str(dataset.get("SOPClassUID") or "").startswith(SECONDARY_CAPTURE)
+        or dataset.get("BurnedInAnnotation") == "YES"
+    )
+
+
+def region_mask(dataset: Dataset) -> NDArray[np.bool_]:
+    """Where (rows, columns) the SequenceOfUltrasoundRegions says that there is ultrasound.
+
+    Raises ValueError, with what would help, if there is no region, or if they leave nothing outside.
+    """
+    inside = np.zeros((int(dataset.Rows), int(dataset.Columns)), bool)
+    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
+        try:
+            rows = slice(max(0, int(item.RegionLocationMinY0)), int(item.RegionLocationMaxY1) + 1)
+            columns = slice(max(0, int(item.RegionLocationMinX0)), int(item.RegionLocationMaxX1) + 1)
+        except (AttributeError, TypeError, ValueError):
+            continue
+        inside[rows, columns] = True
+    what = (
+        "says of no region that it is ultrasound"
+        if not inside.any()
+        else "calls all of the picture ultrasound"
+    )
+    if not inside.any() or inside.mean() >= WHOLE:
+        raise ValueError(
+            f"{what}, so text on it can't be told from it; blacken it by hand, or give --keep-pixels if none names the "
+            "patient"
+        )
+    return inside
+
+
+def blacken_outside_regions(dataset: Dataset) -> float:
+    """Blacken, in place and in all frames, what lies outside of the regions; returns the share that was.
+
+    The pixels are stored uncompressed afterwards, colours as RGB. Raises ValueError as `region_mask` does.
+    """
+    from pydicom.pixels import pixel_array
+
+    inside = region_mask(dataset)
+    pixels = np.array(pixel_array(dataset))
+    outside = ~inside
+    photometric = str(dataset.PhotometricInterpretation)
+    is_colour = int(dataset.SamplesPerPixel) == 3
+    view = pixels if is_colour else pixels[..., None]
+    view[..., outside, :] = _black(dataset, photometric, pixels)
+    keywords = [word for word in dataset.dir("Overlay") if word in dataset]
+    for keyword in keywords:
+        del dataset[keyword]
+    dataset.set_pixel_data(
+        pixels, "RGB" if is_colour else photometric, int(dataset.BitsStored), generate_instance_uid=False
+    )
+    return float(outside.mean())
+
+
+def _black(dataset: Dataset, photometric: str, pixels: NDArray[np.generic]) -> int:
+    if photometric == "MONOCHROME1":
+        return int(pixels.max())
+    if photometric != "PALETTE COLOR":
+        return 0 if not int(dataset.PixelRepresentation) else int(pixels.min())
+    from pydicom.pixels import apply_color_lut
+
+    first = int(dataset.RedPaletteColorLookupTableDescriptor[1])
+    count = min(
+        int(dataset.RedPaletteColorLookupTableDescriptor[0]) or 2**16, int(np.iinfo(pixels.dtype).max) + 1
+    )
+    entries = np.arange(first, first + count).astype(pixels.dtype)
+    return int(entries[apply_color_lut(entries[None], dataset)[0].sum(axis=-1).argmin()])
