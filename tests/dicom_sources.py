@@ -28,9 +28,9 @@ PATIENT = {
 }
 SECRETS = [  # none of these may be found in what leaves
     *("Geheimnis", "Müllerin", "HOSPITAL-4711", "19871123", "ACC-0815", "Überweiser", "Klinikum"),
-    *("SCANNER-ROOM-3", "Bediener", "STUDY-99", "20260312", "1.2.826.0.1.3680043.8.498.", "PRIVATE-NOTE"),
+    *("SCANNER-ROOM-3", "Bediener", "STUDY-99", "20260312", "1.3.6.1.4.1.99999.77.", "PRIVATE-NOTE"),
 ]
-STUDY, SERIES, FRAME = (f"1.2.826.0.1.3680043.8.498.{n}" for n in (1, 2, 3))
+STUDY, SERIES, FRAME = (f"1.3.6.1.4.1.99999.77.{n}" for n in (1, 2, 3))
 REGION = {
     "RegionSpatialFormat": 1,
     "RegionDataType": 1,

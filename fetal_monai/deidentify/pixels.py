@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def blacken_outside_regions(dataset: Dataset) -> float:
     return float(outside.mean())
 
 
-def _black(dataset: Dataset, photometric: str, pixels: NDArray[np.generic]) -> int:
+def _black(dataset: Dataset, photometric: str, pixels: NDArray[Any]) -> int:
     if photometric == "MONOCHROME1":
         return int(pixels.max())
     if photometric != "PALETTE COLOR":

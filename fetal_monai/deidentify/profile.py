@@ -49,7 +49,7 @@ class Deidentifier:
         cleaned = copy.deepcopy(header)
         patient = self.patient(header)
         self._clean(cleaned)
-        cleaned.PatientName = cleaned.PatientID = patient
+        cleaned.PatientName, cleaned.PatientID = f"{patient}^", patient  # a name of one part ends so
         meta = getattr(cleaned, "file_meta", None)
         if meta:
             self._clean(meta)

@@ -132,8 +132,10 @@ _TISSUE_CODES = (  # in the order of TISSUES
     ("Brainstem", STRUCTURE, Code("119238007", "SCT", "Brain Stem"), BRAIN),
 )
 _TISSUES = tuple(
-    Segment(name, (number,), *codes, (f"{tissue}_ml",))
-    for number, (tissue, (name, *codes)) in enumerate(zip(TISSUES, _TISSUE_CODES, strict=True), start=1)
+    Segment(name, (number,), category, code, site, (f"{tissue}_ml",))
+    for number, (tissue, (name, category, code, site)) in enumerate(
+        zip(TISSUES, _TISSUE_CODES, strict=True), start=1
+    )
 )
 _TUMOUR = (
     Segment(

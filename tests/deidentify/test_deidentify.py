@@ -1,0 +1,168 @@
+"""Nothing of the patient is left: in headers, in words on the picture, under the names of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_sources import SECRETS, SERIES, STUDY, errors_of, write_enhanced, write_mr, write_ultrasound
+
+pytest.importorskip("dicomanonymizer")
+
+from fetal_monai.cli import main
+from fetal_monai.deidentify import KEY_VARIABLE, Deidentifier, deidentify_files
+
+SHAPE = (80, 100)
+PIXELS = np.random.default_rng(0).integers(20, 200, SHAPE).astype(np.uint8)
+VOLUME = np.random.default_rng(0).integers(0, 900, (8, 7, 3)).astype(np.int16)
+
+
+def leaks(path: Path) -> list[str]:
+    """Secrets in the bytes of a file, in the encodings that DICOM writes them in."""
+    data = path.read_bytes()
+    return [word for word in SECRETS if any(word.encode(code) in data for code in ("utf-8", "latin-1"))]
+
+
+def one(tmp_path, source, **options):
+    (outcome,) = deidentify_files(source, tmp_path / "out", Deidentifier("key"), **options)
+    assert outcome.written is not None, outcome.reason
+    return outcome.written
+
+
+def test_source_holds_every_secret(tmp_path):
+    assert leaks(write_ultrasound(tmp_path / "a.dcm", PIXELS)) == SECRETS  # or the other tests prove nothing
+
+
+def test_nothing_is_left_of_an_ultrasound_picture(tmp_path):
+    written = one(tmp_path, write_ultrasound(tmp_path / "Geheimnis_4711.dcm", PIXELS))
+    assert leaks(written) == []
+    assert not any(word in str(written.relative_to(tmp_path)) for word in ("Geheimnis", "4711"))
+    dataset = pydicom.dcmread(written)
+    assert dataset.PatientIdentityRemoved == "YES"
+    assert [item.CodeValue for item in dataset.DeidentificationMethodCodeSequence] == ["113100", "113101"]
+    assert dataset.BurnedInAnnotation == "NO"
+    assert (
+        str(dataset.PatientName).rstrip("^")
+        == dataset.PatientID
+        == written.relative_to(tmp_path / "out").parts[0]
+    )
+    assert not [element for element in dataset if element.tag.is_private]
+    assert errors_of(written) == []
+
+
+def test_pixels_outside_of_regions_are_black_and_all_others_as_they_were(tmp_path):
+    back = pydicom.dcmread(one(tmp_path, write_ultrasound(tmp_path / "a.dcm", PIXELS))).pixel_array
+    assert not back[:30].any() and not back[:, :10].any()
+    assert np.array_equal(back[30:, 10:], PIXELS[30:, 10:])
+
+
+def test_all_frames_are_blackened(tmp_path):
+    clip = np.stack([PIXELS, PIXELS // 2, PIXELS // 3])
+    back = pydicom.dcmread(one(tmp_path, write_ultrasound(tmp_path / "a.dcm", clip, frames=3))).pixel_array
+    assert back.shape == clip.shape and not back[:, :30].any()
+    assert np.array_equal(back[:, 30:, 10:], clip[:, 30:, 10:])
+
+
+def test_white_is_not_what_inverted_pictures_are_blackened_with(tmp_path):
+    path = write_ultrasound(tmp_path / "a.dcm", PIXELS, PhotometricInterpretation="MONOCHROME1")
+    assert (pydicom.dcmread(one(tmp_path, path)).pixel_array[:30] == PIXELS.max()).all()
+
+
+def test_ultrasound_without_regions_is_refused_unless_pixels_are_to_be_kept(tmp_path):
+    path = write_ultrasound(tmp_path / "a.dcm", PIXELS, calibrated=False)
+    (outcome,) = deidentify_files(path, tmp_path / "out", Deidentifier())
+    assert outcome.written is None
+    assert "--keep-pixels" in outcome.reason
+    assert not list((tmp_path / "out").rglob("*.dcm"))
+    kept = pydicom.dcmread(one(tmp_path, path, keep_pixels=True))
+    assert np.array_equal(kept.pixel_array, PIXELS)
+    assert [item.CodeValue for item in kept.DeidentificationMethodCodeSequence] == ["113100"]
+    assert kept.get("BurnedInAnnotation") != "NO"
+
+
+def test_region_over_the_whole_picture_is_no_region(tmp_path):
+    path = write_ultrasound(tmp_path / "a.dcm", PIXELS)
+    dataset = pydicom.dcmread(path)
+    item = dataset.SequenceOfUltrasoundRegions[0]
+    item.RegionLocationMinX0 = item.RegionLocationMinY0 = 0
+    dataset.save_as(path)
+    (outcome,) = deidentify_files(path, tmp_path / "out", Deidentifier())
+    assert "calls all of the picture ultrasound" in outcome.reason
+
+
+def test_series_stays_together_and_in_its_place(tmp_path):
+    source = write_mr(tmp_path / "s", VOLUME, np.diag([-1.0, 1, 3, 1]))
+    outcomes = list(deidentify_files(source, tmp_path / "out", Deidentifier("key")))
+    cleaned = [pydicom.dcmread(outcome.written) for outcome in outcomes]
+    assert [leaks(outcome.written) for outcome in outcomes] == [[], [], []]
+    for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+        assert len({dataset[keyword].value for dataset in cleaned}) == 1
+    assert len({dataset.SOPInstanceUID for dataset in cleaned}) == 3
+    for dataset, file in zip(cleaned, sorted(source.iterdir()), strict=True):
+        before = pydicom.dcmread(file)
+        assert dataset.SOPInstanceUID == dataset.file_meta.MediaStorageSOPInstanceUID
+        assert dataset.ImagePositionPatient == before.ImagePositionPatient
+        assert np.array_equal(dataset.pixel_array, before.pixel_array)
+
+
+def test_nothing_is_left_in_nested_items(tmp_path):
+    path = write_enhanced(tmp_path / "e.dcm", VOLUME, np.diag([-1.0, 1, 3, 1]))
+    dataset = pydicom.dcmread(path)
+    inner = pydicom.Dataset()
+    inner.ReferencedSOPClassUID, inner.ReferencedSOPInstanceUID = dataset.SOPClassUID, f"{SERIES}.5"
+    inner.PatientName, inner.OperatorsName = "Geheimnis", "Bediener^Olga"
+    inner.private_block(0x0009, "MAKER", create=True).add_new(1, "LO", "PRIVATE-NOTE")
+    dataset.PerFrameFunctionalGroupsSequence[0].ReferencedImageSequence = [inner]
+    dataset.save_as(path)
+    written = one(tmp_path, path)
+    assert leaks(written) == []
+    kept = pydicom.dcmread(written).PerFrameFunctionalGroupsSequence[0]
+    assert kept.ReferencedImageSequence[0].ReferencedSOPInstanceUID == Deidentifier("key").uid(f"{SERIES}.5")
+    assert kept.PlanePositionSequence[0].ImagePositionPatient is not None
+
+
+def test_pseudonyms_are_one_for_each_and_follow_from_the_key():
+    first, again, other = Deidentifier("one"), Deidentifier("one"), Deidentifier("two")
+    assert first.uid(STUDY) == again.uid(STUDY) != other.uid(STUDY)
+    assert first.uid(STUDY) != first.uid(SERIES)
+    assert pydicom.uid.UID(first.uid(STUDY)).is_valid
+    assert first.uid("1.2.840.10008.1.2.1") == "1.2.840.10008.1.2.1"
+    assert Deidentifier().uid(STUDY) != Deidentifier().uid(STUDY)
+
+
+def test_key_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, "one")
+    assert Deidentifier.from_environment().uid(STUDY) == Deidentifier("one").uid(STUDY)
+
+
+def test_source_is_not_changed(tmp_path):
+    path = write_ultrasound(tmp_path / "a.dcm", PIXELS)
+    before = path.read_bytes()
+    one(tmp_path, path)
+    assert path.read_bytes() == before
+
+
+def test_command_says_what_it_refused(tmp_path, capsys):
+    write_ultrasound(tmp_path / "in" / "a.dcm", PIXELS)
+    write_ultrasound(tmp_path / "in" / "b.dcm", PIXELS, calibrated=False, number=2)
+    assert main(["deidentify", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 3
+    told = capsys.readouterr()
+    assert "1 of 2 images" in told.out
+    assert "b.dcm" in told.err
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 1
+
+
+@pytest.mark.parametrize("inside", ["out", "."])
+def test_output_inside_of_the_input_is_refused(tmp_path, inside, capsys):
+    write_ultrasound(tmp_path / "a.dcm", PIXELS)
+    assert main(["deidentify", str(tmp_path), "--out", str(tmp_path / inside)]) == 1
+    assert "choose a folder outside" in capsys.readouterr().err
+
+
+def test_one_image_twice_is_written_once(tmp_path):
+    for name in ("a.dcm", "b.dcm"):
+        write_ultrasound(tmp_path / "in" / name, PIXELS)
+    outcomes = list(deidentify_files(tmp_path / "in", tmp_path / "out", Deidentifier()))
+    assert [outcome.written is None for outcome in outcomes] == [False, True]
