@@ -39,8 +39,6 @@ REGION = {
     "RegionLocationMinY0": 30,
     "PhysicalUnitsXDirection": 3,
     "PhysicalUnitsYDirection": 3,
-    "PhysicalDeltaX": 0.05,
-    "PhysicalDeltaY": 0.05,
 }
 
 
@@ -49,9 +47,10 @@ def write_ultrasound(
     pixels: NDArray[np.uint8],
     calibrated: bool = True,
     frames: int | None = None,
+    pixel_mm: float = 0.5,
     **attributes: Any,
 ) -> Path:
-    """Gray (H, W), or (N, H, W) of `frames`, with one region that leaves out the uppermost 30 rows; 0.5 mm."""
+    """Gray (H, W), or (N, H, W) of `frames`, with one region that leaves out the uppermost 30 rows."""
     from pydicom.uid import UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
     dataset = _dataset(UltrasoundMultiFrameImageStorage if frames else UltrasoundImageStorage, "US", pixels)
@@ -63,7 +62,9 @@ def write_ultrasound(
     if calibrated:
         height, width = pixels.shape[-2:]
         ends = {"RegionLocationMaxX1": width - 1, "RegionLocationMaxY1": height - 1}
-        dataset.SequenceOfUltrasoundRegions = [_item(**REGION, **ends)]
+        dataset.SequenceOfUltrasoundRegions = [
+            _item(**REGION, **ends, PhysicalDeltaX=pixel_mm / 10, PhysicalDeltaY=pixel_mm / 10)
+        ]
     return _save(path, dataset, attributes)
 
 

@@ -20,6 +20,8 @@ from PIL import Image
 pytestmark = pytest.mark.filterwarnings(MONAI_WARNS_OF_CONFIGS)
 pytest.importorskip("highdicom")
 
+PIXEL_MM = 0.132815947658  # of the sample
+
 
 def head_pixels() -> np.ndarray:
     """A sample of HC18 below a dark banner."""
@@ -31,7 +33,7 @@ def head_pixels() -> np.ndarray:
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
     folder = tmp_path_factory.mktemp("head")
-    write_ultrasound(folder / "in" / "a.dcm", head_pixels())
+    write_ultrasound(folder / "in" / "a.dcm", head_pixels(), pixel_mm=PIXEL_MM)
     Image.fromarray(head_pixels()).save(folder / "in" / "b.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FETAL_MONAI_DEIDENTIFY_KEY", "key")
@@ -52,6 +54,7 @@ def test_objects_say_what_mask_and_table_say(head):
     report = pydicom.dcmread(head.out / "a_sr.dcm")
     (row,) = [row for row in head.table if row["filename"] == "a.dcm"]
     assert number(items(report, "Head Circumference")[0]) == float(row["hc_mm"])
+    assert float(row["hc_mm"]) > 100
     assert number(items(report, "Biparietal Diameter")[0]) == float(row["bpd_mm"])
     parameters = [item.TextValue for item in items(report, "Algorithm Parameters")]
     assert parameters[0] == f"weights_sha256 {head.info['weights_sha256']}"
@@ -69,7 +72,7 @@ def test_deidentified_objects_name_no_patient(tmp_path, monkeypatch):
     from fetal_monai.deidentify import Deidentifier
 
     monkeypatch.setenv("FETAL_MONAI_DEIDENTIFY_KEY", "key")
-    source = write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels())
+    source = write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels(), pixel_mm=PIXEL_MM)
     run = run_bundle(HEAD, source.parent, tmp_path / "out", dicom=True, deidentify=True)
     for path in run.out.rglob("*"):
         if path.is_file():
@@ -91,7 +94,9 @@ def test_deidentified_objects_name_no_patient(tmp_path, monkeypatch):
 
 
 def test_what_can_not_be_made_loses_nothing(tmp_path):
-    source = write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels(), StudyInstanceUID="")
+    source = write_ultrasound(
+        tmp_path / "in" / "a.dcm", head_pixels(), pixel_mm=PIXEL_MM, StudyInstanceUID=""
+    )
     run = run_bundle(HEAD, source.parent, tmp_path / "out", dicom=True)
     entry = run.entries["a.dcm"]
     assert entry["status"] == "ok"
@@ -109,7 +114,7 @@ def test_full_disk_at_the_report_leaves_no_half(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ComprehensiveSR, "save_as", full)
-    source = write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels())
+    source = write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels(), pixel_mm=PIXEL_MM)
     run = run_bundle(HEAD, source.parent, tmp_path / "out", dicom=True)
     assert "No space left" in run.entries["a.dcm"]["reason"]
     assert run.files() == run.promised()
@@ -129,7 +134,7 @@ def test_what_is_missing_is_told_before_the_run(tmp_path, monkeypatch, values, m
         for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, missing, None)
-    source = write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels())
+    source = write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels(), pixel_mm=PIXEL_MM)
     with pytest.raises(Exception, match=r".") as caught:
         run_bundle(HEAD, source.parent, tmp_path / "out", **values)
     assert told in str(root_cause(caught.value))

@@ -19,7 +19,14 @@ LOWER = ("371885007", "-, range of lower measurement uncertainty")
 
 
 def measured(record: Record) -> list[str]:
-    """The measures that are told of: those with a number that is no pixel count and no property of another."""
+    """The measures that are told of: those with a number that is no pixel count and no property of another.
+
+    None where a flag says not to use them: archives take coded numbers over without their comments.
+    """
+    from fetal_monai.report.flags import level_of
+
+    if level_of(record.all_flags) == "stop":
+        return []
     return [
         name
         for name, value in record.measures.items()
@@ -68,6 +75,8 @@ def comments(record: Record, algorithm: str) -> Iterator[str]:
     from fetal_monai.report.labels import describe_spacing, interval_text, label
 
     yield f"Research use only, not for clinical use. Made by {algorithm} without a reader."
+    if not measured(record) and any(_is_finite(record, name) for name in record.measures):
+        yield "Measures were left out: a flag below says not to use them."
     for name in measured(record):
         if text := interval_text(record, name):
             yield f"{label(name)}: 90 % interval {text}."

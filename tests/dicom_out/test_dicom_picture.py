@@ -127,15 +127,22 @@ def test_mask_and_report_follow_one_finding(path):
 
 
 def test_flags_and_intervals_stand_there_in_words(path, tmp_path):
-    report = saved(made(path, changes={"flags": ["poor_ellipse_fit"]}).report, tmp_path)
+    report = saved(made(path, changes={"flags": ["head_cut_off"]}).report, tmp_path)
     words = " ".join(item.TextValue for item in items(report, "Comment"))
     for part in (
         "Research use only",
         "90 % interval 108.1 to 113.0 mm",
         "0.5 mm per pixel",
-        "not close to an ellipse",
+        "the ellipse was completed there",
     ):
         assert part in words
+
+
+def test_numbers_that_are_not_to_be_used_are_left_out(path, tmp_path):
+    report = saved(made(path, changes={"flags": ["poor_ellipse_fit"]}).report, tmp_path)
+    assert not numbers(report)
+    words = " ".join(item.TextValue for item in items(report, "Comment"))
+    assert "Measures were left out" in words and "not close to an ellipse" in words
 
 
 def test_without_spacing_there_is_no_length(tmp_path):
