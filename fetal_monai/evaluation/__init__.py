@@ -2,17 +2,21 @@
 
 from fetal_monai.evaluation.head import CalibrateHead, EvaluateHead, describe, summarise
 from fetal_monai.evaluation.labels import EvaluateLabels, describe_labels, summarise_labels
+from fetal_monai.evaluation.structures import EvaluateStructures, describe_structures, summarise_structures
 from fetal_monai.evaluation.tumour import EvaluateTumours, describe_tumours, summarise_tumours
 
 __all__ = [
     "CalibrateHead",
     "EvaluateHead",
     "EvaluateLabels",
+    "EvaluateStructures",
     "EvaluateTumours",
     "describe",
     "describe_labels",
+    "describe_structures",
     "describe_tumours",
     "summarise",
     "summarise_labels",
+    "summarise_structures",
     "summarise_tumours",
 ]

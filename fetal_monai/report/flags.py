@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fetal_monai.report.flags_structures import STRUCTURE_FLAGS
 from fetal_monai.report.flags_tumour import TUMOUR_FLAGS
 
 __all__ = ["FLAGS", "LEVELS", "Flag", "explain", "level_of"]
@@ -229,7 +230,7 @@ FLAGS = {
         "z-scores and centiles are empty; the measures themselves are not affected.",
     ),
 }
-FLAGS |= {name: Flag(*texts) for name, texts in TUMOUR_FLAGS.items()}
+FLAGS |= {name: Flag(*texts) for name, texts in (TUMOUR_FLAGS | STRUCTURE_FLAGS).items()}
 
 
 def explain(flag: str) -> Flag:

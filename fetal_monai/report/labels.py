@@ -40,6 +40,14 @@ LABELS = {
     "transcerebellar_diameter": "Transcerebellar diameter",
     "atrial_width_left": "Atrial width, left",
     "atrial_width_right": "Atrial width, right",
+    "atrial_width": "Atrial width",
+    "cavum_width": "Width of the cavum",
+    "n_found": "Structures found",
+    "score_head": "Score, head",
+    "score_midline_falx": "Score, midline",
+    "score_cavum_septi_pellucidi": "Score, cavum septi pellucidi",
+    "score_choroid_plexus": "Score, choroid plexus",
+    "score_lateral_ventricle": "Score, lateral ventricle",
     "deviation_score": "Deviation of the whole brain",
     "whole_tumour": "Whole tumour",
     "tumour_core": "Tumour core",
@@ -99,6 +107,7 @@ PLAIN = {"ruler_confidence": 2, "deviation_score": 2, "gyrification_index": 2, "
     "tumour_uncertainty": 2,
     "n_lesions": 0,
     "n_sequences": 0,
+    "n_found": 0,
 }  # without a unit; decimals
 RELATIVE = {"_z": "z-score", "_centile": "centile"}  # after the whole name of a measure
 ENDINGS = {  # of a measure's name: unit, decimals

@@ -1,0 +1,189 @@
+"""Structures that a detector found in a picture: which of them count, and the widths taken from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetal_monai.measure.midline import Midline, find_midline
+from fetal_monai.measure.structures import STRUCTURES, bounding_box, midline_points, rectangle_points
+
+__all__ = [
+    "MOST",
+    "Found",
+    "StructureMeasurement",
+    "choose",
+    "grid_to_input",
+    "measure_structures",
+    "refine_midline",
+    "turned_box",
+]
+
+Floats = NDArray[np.float64]
+Spacing = tuple[float, float]
+
+MOST = {"head": 1, "midline_falx": 1, "cavum_septi_pellucidi": 1, "choroid_plexus": 2, "lateral_ventricle": 2}
+LOW_SCORE = 1.5  # times the threshold; a structure that counts with less is flagged
+SURROUND = 0.1  # of the head's box, by which the middle of a structure may lie outside of it
+WIDTHS = {"lateral_ventricle": "atrial_width", "cavum_septi_pellucidi": "cavum_width"}
+NOT_FOUND = {"lateral_ventricle": "atrium_not_found", "cavum_septi_pellucidi": "cavum_not_found"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One box: `label` (of `STRUCTURES`), `score` 0 to 1, `box` (x, y, width, height) in pixels, from the edge.
+
+    `angle` is that of the long side in radians from x to y, `across` (x, y) the vector from one long side to the other.
+    `shown` says whether it counts: not those with a low score, outside of the head, or beside a better one.
+    """
+
+    label: str
+    score: float
+    box: Floats
+    angle: float
+    across: Floats
+    shown: bool = False
+
+    @property
+    def center(self) -> Floats:
+        """(x, y)."""
+        return self.box[:2] + self.box[2:] / 2
+
+    @property
+    def width_ends(self) -> Floats:
+        """Both ends (2, 2), (x, y), of the line across the middle."""
+        return np.array([self.center - self.across / 2, self.center + self.across / 2])
+
+
+@dataclass(frozen=True)
+class StructureMeasurement:
+    """What is known of one picture: every box, measures (lengths in mm are NaN without spacing), flags."""
+
+    found: list[Found]
+    measures: dict[str, float]
+    flags: list[str]
+    midline: Midline | None = None
+    spacing_mm: Spacing | None = None
+    spacing_source: str = "none"
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def refine_midline(found: Sequence[Found], image: NDArray) -> tuple[list[Found], Midline | None]:
+    """The boxes with that of the midline laid round the bright line that the best head's axis leads to.
+
+    None where no head counts, or no midline does; then the boxes stay as they are.
+    """
+    shown = {one.label: one for one in found if one.shown}
+    if not {"head", "midline_falx"} <= shown.keys():
+        return list(found), None
+    head, falx = shown["head"], shown["midline_falx"]
+    short = float(np.hypot(*head.across))
+    long = max(_extent(head.box, head.angle), short)
+    column, row = head.center - 0.5
+    midline = find_midline(image, (float(row), float(column)), head.angle, long, short)
+    box = bounding_box(midline_points(midline, short))
+    better = Found(falx.label, falx.score, box, midline.angle, falx.across, True)
+    return [better if one is falx else one for one in found], midline
+
+
+def _extent(box: Floats, angle: float) -> float:
+    """The long axis of an ellipse from its upright box and the angle of that axis."""
+    cos2, sin2 = math.cos(angle) ** 2, math.sin(angle) ** 2
+    width, height = (box[2:] / 2) ** 2
+    if abs(cos2 - sin2) < 0.2:  # both sides of the box are alike, and tell the sum of the squares only
+        return 2 * math.sqrt((width + height) / 2)
+    return 2 * math.sqrt(max((width * cos2 - height * sin2) / (cos2 - sin2), 0.0))
+
+
+def choose(found: Sequence[Found], thresholds: Mapping[str, float]) -> list[Found]:
+    """The boxes, best first, with `shown` set for those that count."""
+    head = next((one for one in found if one.label == "head" and one.score >= thresholds["head"]), None)
+    counts = dict.fromkeys(STRUCTURES, 0)
+    chosen = []
+    for one in found:
+        counted = one.score >= thresholds[one.label] and counts[one.label] < MOST[one.label]
+        counted &= one is head or (head is not None and one.label != "head" and _is_inside(one, head))
+        counts[one.label] += counted
+        chosen.append(Found(one.label, one.score, one.box, one.angle, one.across, bool(counted)))
+    return chosen
+
+
+def _is_inside(one: Found, head: Found) -> bool:
+    return bool((np.abs(one.center - head.center) <= (0.5 + SURROUND) * head.box[2:]).all())
+
+
+def measure_structures(
+    found: Sequence[Found],
+    image: NDArray,
+    thresholds: Mapping[str, float],
+    spacing_at: Callable[[float, float], tuple[Spacing | None, str]],
+) -> StructureMeasurement:
+    """Measure what a detector found in a picture.
+
+    Args:
+        found: its boxes, best first.
+        image: (H, W), the picture in gray values.
+        thresholds: score by label, from which a box counts.
+        spacing_at: gives spacing (row, column) in mm per pixel, and its source, for a (row, column) of the picture.
+    """
+    chosen, midline = refine_midline(choose(found, thresholds), image)
+    best: dict[str, Found] = {}
+    for one in chosen:
+        if one.shown:
+            best.setdefault(one.label, one)
+    head = best.get("head")
+    middle = np.array(image.shape[::-1]) / 2 if head is None else head.center
+    spacing_mm, source = spacing_at(float(middle[1]), float(middle[0]))
+    measures = {f"{name}_mm": math.nan for name in WIDTHS.values()}
+    for label, name in WIDTHS.items():
+        if label in best:
+            across = best[label].across
+            if spacing_mm is None:
+                measures[f"{name}_px"] = float(np.hypot(*across))
+            else:
+                measures[f"{name}_mm"] = float(np.hypot(across[0] * spacing_mm[1], across[1] * spacing_mm[0]))
+    measures["n_found"] = float(sum(one.shown for one in chosen))
+    measures |= {f"score_{label}": best[label].score if label in best else math.nan for label in STRUCTURES}
+    return StructureMeasurement(
+        chosen, measures, _flags(best, thresholds, image.shape), midline, spacing_mm, source
+    )
+
+
+def _flags(best: Mapping[str, Found], thresholds: Mapping[str, float], shape: tuple[int, ...]) -> list[str]:
+    if "head" not in best:
+        return ["no_head"]
+    flags = [flag for label, flag in NOT_FOUND.items() if label not in best]
+    if any(one.score < LOW_SCORE * thresholds[label] for label, one in best.items()):
+        flags.append("low_score")
+    x, y, width, height = best["head"].box
+    overhang = max(-x, -y, x + width - shape[1], y + height - shape[0])
+    if overhang > 0.02 * max(width, height):
+        flags.append("head_cut_off")
+    return flags
+
+
+def grid_to_input(
+    box: Floats, angle: float, short_side: float, offset: Spacing, scale: Spacing
+) -> tuple[Floats, float, Floats]:
+    """Box, angle and the vector across, in input pixels, of what was found on a network's grid.
+
+    `offset` and `scale` are those of a :class:`fetal_monai.transforms.grid.NetworkGrid`, (row, column).
+    """
+    factor = np.asarray(scale[::-1], dtype=float)
+    corner = (np.asarray(box[:2]) - offset[::-1]) / factor
+    along = np.array([math.cos(angle), math.sin(angle)]) / factor
+    across = np.array([-math.sin(angle), math.cos(angle)]) * short_side / factor
+    return np.concatenate([corner, np.asarray(box[2:]) / factor]), math.atan2(along[1], along[0]), across
+
+
+def turned_box(one: Found) -> Floats:
+    """The corners (4, 2), (x, y), of the turned rectangle round a structure, as long as its box allows."""
+    short = float(np.hypot(*one.across))
+    cos, sin = abs(math.cos(one.angle)), abs(math.sin(one.angle))
+    long = (one.box[2] - short * sin) / cos if cos > sin else (one.box[3] - short * cos) / sin
+    return rectangle_points(one.center, one.angle, max(float(long), short), short)
