@@ -29,15 +29,17 @@ from pathlib import Path
 BUNDLE = "fetal_head_ultrasound_segmentation"
 
 
-def run_to_forward(images: Path, overlays: list[str], repeats: int) -> dict[str, float]:
-    """Seconds of whole runs and of bare forward passes, alternating; the medians' ratio."""
+def run_to_forward(
+    images: Path, overlays: list[str], repeats: int, bundle: str = BUNDLE, amp: bool = False
+) -> dict[str, float]:
+    """Seconds of whole runs and of bare forward passes (in bfloat16 with `amp`), alternating; the medians' ratio."""
     import torch
     from monai.bundle import ConfigParser
 
     from fetal_monai.bundles import bundle_dir
 
     logging.disable(logging.WARNING)
-    root = bundle_dir(BUNDLE)
+    root = bundle_dir(bundle)
     whole, forward, count = [], [], 0
     for repeat in range(repeats + 1):
         with tempfile.TemporaryDirectory() as out:
@@ -53,7 +55,7 @@ def run_to_forward(images: Path, overlays: list[str], repeats: int) -> dict[str,
             seconds = time.perf_counter() - start
             batches = [batch["image"] for batch in parser.get_parsed_content("dataset")]
             device = parser.get_parsed_content("device")
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=amp):
                 start = time.perf_counter()
                 for batch in batches:
                     network(batch.to(device))

@@ -15,6 +15,7 @@ BUNDLES = sorted(path for path in (ROOT / "bundles").iterdir() if path.is_dir() 
 HEAD = ROOT / "bundles" / "fetal_head_ultrasound_segmentation"
 MRI = ROOT / "bundles" / "fetal_brain_mri_segmentation"
 STACK = ROOT / "bundles" / "fetal_brain_stack_segmentation"
+DETECTION = ROOT / "bundles" / "fetal_brain_ultrasound_detection"
 TUMOUR = ROOT / "bundles" / "brain_tumour_mri_segmentation"
 SAMPLES = ROOT / "data" / "samples" / "hc18"
 TABLES = {"measurements.csv", "measurements.json", "run.json", "report.html"}

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from brain_files import write_atlas, write_stack, write_volume
-from bundle_runs import HEAD, MRI, STACK, TUMOUR, copy_samples
+from bundle_runs import DETECTION, HEAD, MRI, ROOT, STACK, TUMOUR, copy_samples
 from heads import write_hc18
+from structures import write_structures
 from tumours import write_patient
 
 UNET = {"_target_": "UNet", "in_channels": 1, "channels": [4, 8], "strides": [2], "norm": "BATCH"}
 PLANE = {**UNET, "spatial_dims": 2, "out_channels": 1}
+DETECTOR = {
+    "_target_": "fetal_monai.networks.heatmap.HeatmapDetector",
+    "channels": [8, 8, 8],
+    "blocks": [1, 1],
+    "pyramid": 8,
+}
+PLANES = ("Patient00803_Plane3_3_of_5.jpg", "Patient01105_Plane3_3_of_5.jpg")
 ROLES = {
     "001": "train",
     "002": "train",
@@ -30,7 +39,7 @@ class Trial:
 
     `data` writes four cases to train with, and some to validate, and returns the values of train.yaml that lead to
     them; `tiny` makes that training short, with a network that `other` replaces by a different one. `metric` chooses
-    the weights, by its `best`.
+    the weights, by its `best`; `shares` are those metrics of the validation that lie between 0 and 1.
     """
 
     names: tuple[str, ...]
@@ -42,11 +51,29 @@ class Trial:
     metric: str
     best: Callable[..., Any]
     axes: int = 3
+    shares: tuple[str, ...] = ("val_dice",)
 
 
 def _hc18(folder: Path) -> dict[str, Any]:
     """Six pictures in HC18's layout, and the roles of their patients."""
     write_hc18(folder, [f"{patient}_HC.png" for patient in ROLES])
+    lines = ["patient,role", *(f"{patient},{role}" for patient, role in ROLES.items())]
+    (folder / "patients.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"dataset_dir": str(folder), "patients": str(folder / "patients.csv")}
+
+
+def _planes(folder: Path) -> None:
+    """Two trans-ventricular planes with a pixel size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PLANES:
+        shutil.copyfile(ROOT / "data" / "samples" / "trans_ventricular" / "images" / name, folder / name)
+    lines = ["filename,pixel size(mm)", *(f"{name},0.2" for name in PLANES)]
+    (folder / "pixels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _structures(folder: Path) -> dict[str, Any]:
+    """Six pictures with boxes, and the roles of their patients."""
+    write_structures(folder, list(ROLES))
     lines = ["patient,role", *(f"{patient},{role}" for patient, role in ROLES.items())]
     (folder / "patients.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"dataset_dir": str(folder), "patients": str(folder / "patients.csv")}
@@ -83,6 +110,21 @@ TRIALS = {
         metric="val_hc_mae_mm",
         best=min,
         axes=2,
+    ),
+    DETECTION.name: Trial(
+        names=PLANES,
+        write=_planes,
+        columns=(
+            *("atrial_width_mm", "cavum_width_mm", "n_found", "score_head", "score_midline_falx"),
+            *("score_cavum_septi_pellucidi", "score_choroid_plexus", "score_lateral_ventricle"),
+        ),
+        data=_structures,
+        tiny={"network_def": DETECTOR, "shape": [64, 96], "synthetic": 0},
+        other={"network_def": {**DETECTOR, "pyramid": 16}},
+        metric="val_ap",
+        best=max,
+        axes=2,
+        shares=("val_ap", "val_ap50"),
     ),
     MRI.name: Trial(
         names=("one.nii.gz", "sub/two.nii"),

@@ -116,10 +116,11 @@ class TestTraining:
         rows = curves(whole)
         assert [row["epoch"] for row in rows] == ["1", "2", "3"]
         metric, best_of = case.trial.metric, case.trial.best
-        metrics = ["val_hc_mae_mm", "val_dice"] if metric == "val_hc_mae_mm" else [metric]
+        shares = case.trial.shares
+        metrics = dict.fromkeys([metric, *shares])
         assert list(rows[0]) == ["epoch", "train_loss", "learning_rate", *metrics]
-        assert all(0 <= float(row["val_dice"]) <= 1 for row in rows)
-        assert all(0 < float(row[metric]) <= 30 for row in rows)
+        assert all(0 <= float(row[name]) <= 1 for row in rows for name in shares)
+        assert all(0 <= float(row[metric]) <= 30 for row in rows)
         assert len({row["train_loss"] for row in rows}) == 3
         assert (whole / "curves.png").stat().st_size > 1000
         assert not list(whole.glob("*.part"))

@@ -3,7 +3,7 @@
 from fetal_monai.datasets.brain import feta_items, fetal_atlas_items, ga_weeks_of, stack_items
 from fetal_monai.datasets.labels import ATLAS_TO_FETA, read_labels, remap_labels
 from fetal_monai.datasets.roles import ROLES, patient_role, read_roles
-from fetal_monai.datasets.structures import structure_items
+from fetal_monai.datasets.structures import structure_items, turn_structures
 from fetal_monai.datasets.tumour import read_tumour_labels, tumour_items
 from fetal_monai.datasets.ultrasound import hc18_items, hc18_patient, mask_items, reduce_hc18
 
@@ -24,5 +24,6 @@ __all__ = [
     "remap_labels",
     "stack_items",
     "structure_items",
+    "turn_structures",
     "tumour_items",
 ]

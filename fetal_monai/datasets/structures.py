@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fetal_monai.datasets.roles import ROLES, with_roles
 from fetal_monai.measure.structures import STRUCTURES
 
-__all__ = ["structure_items"]
+__all__ = ["structure_items", "turn_structures"]
 
 TABLE = "annotations.json"
 NAMES = {
@@ -69,3 +69,74 @@ def structure_items(
     if missing:
         raise ValueError(f"{table}: {len(missing)} of its pictures are not there, first {missing[0]}")
     return with_roles(items, roles, seed, fractions, roles_file, str(root))
+
+
+def turn_structures(source: str | Path, target: str | Path, seed: int = 0, most_deg: float = 30.0) -> int:
+    """Write a copy of a folder that :func:`structure_items` reads, each picture turned and every other one mirrored.
+
+    Angles are drawn evenly up to ``most_deg`` either way, from ``seed`` and the picture's place. The canvas grows so that
+    nothing is lost; corners and masks turn with it, and a box is that of the turned corners or mask, else of its own
+    turned corners. Returns the number of pictures. Raises ``ValueError`` when ``target`` is the folder itself.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from fetal_monai.files import write_json
+    from fetal_monai.measure.structures import bounding_box, box_points
+
+    items, target = structure_items(source), Path(target)
+    if target.resolve() == Path(source).resolve():
+        raise ValueError(f"{target}: holds the pictures that would be turned; give another folder")
+    pictures: list[Mapping[str, Any]] = []
+    entries: list[Mapping[str, Any]] = []
+    names = sorted({one["label"] for item in items for one in item["objects"]})
+    for number, item in enumerate(items, 1):
+        random = np.random.default_rng([seed, number])
+        angle, mirrored = float(random.uniform(-most_deg, most_deg)), bool(random.random() < 0.5)
+        path = Path(item["image"])
+        with Image.open(path) as opened:
+            picture = opened.convert("L")
+        width, height = picture.size
+        turned = _turned(picture, angle, mirrored, Image.Resampling.BICUBIC)
+        (target / "images").mkdir(parents=True, exist_ok=True)
+        turned.save(target / "images" / f"{path.stem}.png")
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        turn, size = (
+            np.array([[cos, -sin], [sin, cos]]),
+            np.array(turned.size),
+        )  # Pillow turns against the clock
+        mask_box = None
+        if "mask" in item:
+            mask = _turned(Image.open(item["mask"]).convert("L"), angle, mirrored, Image.Resampling.NEAREST)
+            (target / "brain_masks").mkdir(parents=True, exist_ok=True)
+            mask.save(target / "brain_masks" / f"{path.stem}.png")
+            left, top, right, bottom = mask.getbbox() or (0, 0, 0, 0)
+            mask_box = [left, top, right - left, bottom - top]
+        for one in item["objects"]:
+            points = (
+                np.asarray(one["corners"] or box_points(one["bbox"]), dtype=float)
+                - np.array([width, height]) / 2
+            )
+            points = points * [-1 if mirrored else 1, 1] @ turn + size / 2
+            low, high = np.clip(points.min(axis=0), 0, size), np.clip(points.max(axis=0), 0, size)
+            box = bounding_box([low, high]) if one["label"] != "head" or mask_box is None else mask_box
+            entry = {
+                "id": len(entries) + 1,
+                "image_id": number,
+                "category_id": names.index(one["label"]) + 1,
+                "bbox": box,
+            }
+            entries.append(entry | ({"corners": points} if one["corners"] else {}))
+        pictures.append(
+            {"id": number, "file_name": f"{path.stem}.png", "width": turned.width, "height": turned.height}
+            | {"patient": item["subject"]}
+        )
+    categories = [{"id": place, "name": name} for place, name in enumerate(names, 1)]
+    write_json(target / TABLE, {"categories": categories, "images": pictures, "annotations": entries})
+    return len(pictures)
+
+
+def _turned(picture: Any, angle_deg: float, mirrored: bool, resample: Any) -> Any:
+    from PIL import ImageOps
+
+    return (ImageOps.mirror(picture) if mirrored else picture).rotate(angle_deg, resample, expand=True)

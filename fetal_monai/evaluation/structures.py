@@ -153,7 +153,8 @@ def _compare(
     corners = objects[place].get("corners")
     hit = match_boxes([best.box], truth[place : place + 1], IOU)[0] == 0
     if label in WITH_WIDTH and corners is not None and hit:
-        width_px = Structure(label, np.asarray(corners, dtype=float)).axes()[2]
+        angle, long, short = Structure(label, np.asarray(corners, dtype=float)).axes()
+        width_px = short if abs(math.cos(best.angle - angle)) > math.sqrt(0.5) else long
         width_mm = float(np.hypot(*(best.across * mm)))
         difference = float(np.hypot(*best.across)) - width_px
         row[column("width_truth_percent_bpd", label)] = 100 * width_px / bpd_px

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from fetal_monai.measure.midline import Midline, find_midline
 from fetal_monai.measure.structures import STRUCTURES, bounding_box, midline_points, rectangle_points
+from fetal_monai.metrics_detection import box_iou
 
 __all__ = [
     "MOST",
     "Found",
     "StructureMeasurement",
     "choose",
+    "drop_repeats",
     "grid_to_input",
+    "lie_along",
     "measure_structures",
     "refine_midline",
     "turned_box",
@@ -87,7 +90,7 @@ def refine_midline(found: Sequence[Found], image: NDArray) -> tuple[list[Found],
     column, row = head.center - 0.5
     midline = find_midline(image, (float(row), float(column)), head.angle, long, short)
     box = bounding_box(midline_points(midline, short))
-    better = Found(falx.label, falx.score, box, midline.angle, falx.across, True)
+    better = replace(falx, box=box, angle=midline.angle)
     return [better if one is falx else one for one in found], midline
 
 
@@ -100,6 +103,25 @@ def _extent(box: Floats, angle: float) -> float:
     return 2 * math.sqrt(max((width * cos2 - height * sin2) / (cos2 - sin2), 0.0))
 
 
+def drop_repeats(found: Sequence[Found], most_overlap: float = 0.4) -> list[Found]:
+    """The boxes, best first, without those that overlap a better one of their label by more (as IoU)."""
+    kept: list[Found] = []
+    for one in found:
+        better = [other.box for other in kept if other.label == one.label]
+        if not better or box_iou([one.box], better).max() <= most_overlap:
+            kept.append(one)
+    return kept
+
+
+def lie_along(one: Found, angle: float) -> Found:
+    """The structure with its long side within 45 degrees of `angle`: one that is nearly square lies either way."""
+    if abs(math.sin(one.angle - angle)) <= math.sqrt(0.5):
+        return one
+    corners = turned_box(one)
+    turned = one.angle - math.copysign(math.pi / 2, one.angle)
+    return replace(one, angle=turned, across=corners[1] - corners[0])
+
+
 def choose(found: Sequence[Found], thresholds: Mapping[str, float]) -> list[Found]:
     """The boxes, best first, with `shown` set for those that count."""
     head = next((one for one in found if one.label == "head" and one.score >= thresholds["head"]), None)
@@ -109,7 +131,7 @@ def choose(found: Sequence[Found], thresholds: Mapping[str, float]) -> list[Foun
         counted = one.score >= thresholds[one.label] and counts[one.label] < MOST[one.label]
         counted &= one is head or (head is not None and one.label != "head" and _is_inside(one, head))
         counts[one.label] += counted
-        chosen.append(Found(one.label, one.score, one.box, one.angle, one.across, bool(counted)))
+        chosen.append(replace(one, shown=bool(counted)))
     return chosen
 
 
@@ -132,6 +154,10 @@ def measure_structures(
         spacing_at: gives spacing (row, column) in mm per pixel, and its source, for a (row, column) of the picture.
     """
     chosen, midline = refine_midline(choose(found, thresholds), image)
+    axis = next((one.angle for one in chosen if one.shown and one.label == "head"), math.nan)
+    axis = axis if midline is None else midline.angle
+    if not math.isnan(axis):  # ventricle and cavum lie along the head, their widths across it
+        chosen = [lie_along(one, axis) if one.label in WIDTHS else one for one in chosen]
     best: dict[str, Found] = {}
     for one in chosen:
         if one.shown:
@@ -186,4 +212,4 @@ def turned_box(one: Found) -> Floats:
     short = float(np.hypot(*one.across))
     cos, sin = abs(math.cos(one.angle)), abs(math.sin(one.angle))
     long = (one.box[2] - short * sin) / cos if cos > sin else (one.box[3] - short * cos) / sin
-    return rectangle_points(one.center, one.angle, max(float(long), short), short)
+    return rectangle_points(one.center, one.angle, max(float(long), 0.5 * short), short)

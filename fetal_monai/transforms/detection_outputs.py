@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from monai.transforms import Transform
 
-from fetal_monai.measure.detected import Found, grid_to_input, measure_structures
+from fetal_monai.measure.detected import Found, drop_repeats, grid_to_input, measure_structures
 from fetal_monai.measure.structures import STRUCTURES
 from fetal_monai.record import Record, write_json
 from fetal_monai.transforms.outputs import add_overlay
@@ -49,7 +49,7 @@ class DecodeBoxesd(Transform):
             high = np.clip(place[0][:2] + place[0][2:], 0, (width, height))
             if (high > low).all():
                 found.append(Found(STRUCTURES[label], score, np.concatenate([low, high - low]), *place[1:]))
-        out["found"] = found
+        out["found"] = found = drop_repeats(found)
         out["box"] = torch.tensor(np.array([one.box for one in found]).reshape(-1, 4), dtype=torch.float32)
         out["label"] = torch.tensor([STRUCTURES.index(one.label) for one in found], dtype=torch.long)
         out["label_scores"] = torch.tensor([one.score for one in found], dtype=torch.float32)

@@ -28,7 +28,7 @@ def synthetic_structures(seed: int) -> tuple[NDArray[np.float32], list[Structure
     from fetal_monai.measure.midline import WITHIN, Midline
     from fetal_monai.synthesis.ultrasound import CLASSES, synthesise_head
 
-    random = np.random.RandomState(seed)  # noqa: NPY002  what MONAI's transforms draw from
+    random = np.random.RandomState(seed)
     plane = str(random.choice([*SHARES], p=[*SHARES.values()]))
     kind = str(random.choice([*ABNORMAL, ""], p=[*ABNORMAL.values(), 1 - sum(ABNORMAL.values())]))
     abnormality = kind if kind and plane == "trans_ventricular" else None

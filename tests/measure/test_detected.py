@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from fetal_monai.measure.detected import Found, choose, grid_to_input, measure_structures, turned_box
+from fetal_monai.measure.detected import (
+    Found,
+    choose,
+    drop_repeats,
+    grid_to_input,
+    lie_along,
+    measure_structures,
+    turned_box,
+)
 from fetal_monai.measure.structures import STRUCTURES, bounding_box, rectangle_points
 
 THRESHOLDS = dict.fromkeys(STRUCTURES, 0.4)
@@ -53,15 +61,15 @@ def test_nothing_counts_without_a_head():
 
 
 def test_widths_in_mm_across_the_structure():
-    """Across a structure that lies along the rows the row spacing counts, turned by 90 degrees that of the columns."""
+    """Across structures that lie along the rows the row spacing counts."""
     boxes = [
         found("head", 0.9, HEAD, width=120),
         found("lateral_ventricle", 0.8, [180, 110, 40, 20], 0.0, 20),
-        found("cavum_septi_pellucidi", 0.8, [100, 80, 10, 40], math.pi / 2, 10),
+        found("cavum_septi_pellucidi", 0.8, [100, 90, 40, 10], 0.0, 10),
     ]
     told = measure_structures(boxes, IMAGE, THRESHOLDS, spacing((0.4, 0.5)))
     assert told.measures["atrial_width_mm"] == pytest.approx(8)
-    assert told.measures["cavum_width_mm"] == pytest.approx(5)
+    assert told.measures["cavum_width_mm"] == pytest.approx(4)
     assert told.measures["n_found"] == 3 and told.flags == []
     assert told.measures["score_lateral_ventricle"] == 0.8
     assert math.isnan(told.measures["score_choroid_plexus"])
@@ -115,3 +123,26 @@ def test_turned_box_fills_its_upright_one(angle_deg):
     corners = rectangle_points((50, 40), angle, 30, 12)
     turned = turned_box(found("lateral_ventricle", 0.9, bounding_box(corners), angle, 12))
     np.testing.assert_allclose(bounding_box(turned), bounding_box(corners), atol=1e-9)
+
+
+def test_repeats_are_dropped():
+    """Two boxes of 40 x 20 that are 10 apart have 30 of 50 columns in common."""
+    boxes = [
+        found("lateral_ventricle", 0.9, [60, 60, 40, 20]),
+        found("lateral_ventricle", 0.8, [70, 60, 40, 20]),
+    ]
+    assert drop_repeats(boxes) == boxes[:1]
+    assert len(drop_repeats(boxes, most_overlap=0.61)) == 2
+    assert len(drop_repeats([boxes[0], found("choroid_plexus", 0.8, [60, 60, 40, 20])])) == 2
+
+
+def test_a_nearly_square_structure_lies_along_the_head():
+    """18 wide and 20 high, said to stand upright: in a head that lies along x its width is that along y, 20."""
+    upright = found("lateral_ventricle", 0.9, [60, 60, 18, 20], math.pi / 2, 18)
+    turned = lie_along(upright, 0.1)
+    assert np.hypot(*turned.across) == pytest.approx(20) and abs(turned.angle) == pytest.approx(0)
+    np.testing.assert_allclose(bounding_box(turned_box(turned)), upright.box, atol=1e-9)
+    assert lie_along(upright, 1.5) is upright
+    head = found("head", 0.9, HEAD, width=120)
+    told = measure_structures([head, upright], IMAGE, THRESHOLDS, spacing((0.1, 0.1)))
+    assert told.measures["atrial_width_mm"] == pytest.approx(2)

@@ -1,0 +1,40 @@
+"""What the detection bundle's pipeline costs beside the bare network.
+
+    python benchmarks/detection_ultrasound.py IMAGES [--repeats 5] [--out results.json]
+
+``run_to_forward`` and ``run_to_forward_bfloat16`` are reading, network, measuring and writing every file of a run over
+the network's forward passes alone on the same batches, timed alternating in one process, model and imports warm; the
+forward passes in float32, and in bfloat16 as the run itself computes where the processor can.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from head_ultrasound import run_to_forward
+
+BUNDLE = "fetal_brain_ultrasound_detection"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", type=Path, help="a folder of pictures of the fetal brain")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    results = {
+        name: run_to_forward(arguments.images, [], arguments.repeats, BUNDLE, amp)
+        for name, amp in (("run_to_forward", False), ("run_to_forward_bfloat16", True))
+    }
+    for name, values in results.items():
+        print(name, {key: round(value, 3) for key, value in values.items()})
+    if arguments.out:
+        arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
