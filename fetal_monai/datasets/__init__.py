@@ -24,6 +24,6 @@ __all__ = [
     "remap_labels",
     "stack_items",
     "structure_items",
-    "turn_structures",
     "tumour_items",
+    "turn_structures",
 ]

@@ -32,9 +32,9 @@ def structure_items(
 
     Each item has ``image`` (path), ``objects``, ``subject`` (the picture's ``patient``, else what stands before the
     first ``_`` of its name), ``role`` (see :func:`fetal_monai.datasets.patient_role`) and, where ``brain_masks`` has a
-    PNG of its name, ``mask``: the filled ellipse of the head. An object has ``label`` (of
-    ``fetal_monai.measure.structures.STRUCTURES``; ``brain`` stands for ``head``), ``bbox`` (x, y, width, height in
-    pixels) and ``corners`` (4 of (x, y)) where it was drawn as a turned rectangle, else None. A structure without a box is not
+    PNG of its name, ``mask``: the filled ellipse of the head. An object has ``label`` (one of ``STRUCTURES`` of
+    ``fetal_monai.measure.structures``; ``brain`` stands for ``head``), ``bbox`` (x, y, width, height in pixels) and
+    ``corners`` (4 of (x, y)) where it was drawn as a turned rectangle, else None. A structure without a box is not
     known to be missing. Raises ``ValueError`` when the table is no such thing, names structures that are not known, or
     pictures that are not there.
     """
@@ -74,9 +74,9 @@ def structure_items(
 def turn_structures(source: str | Path, target: str | Path, seed: int = 0, most_deg: float = 30.0) -> int:
     """Write a copy of a folder that :func:`structure_items` reads, each picture turned and every other one mirrored.
 
-    Angles are drawn evenly up to ``most_deg`` either way, from ``seed`` and the picture's place. The canvas grows so that
-    nothing is lost; corners and masks turn with it, and a box is that of the turned corners or mask, else of its own
-    turned corners. Returns the number of pictures. Raises ``ValueError`` when ``target`` is the folder itself.
+    Angles are drawn evenly up to ``most_deg`` either way, from ``seed`` and the picture's place. The canvas grows so
+    that nothing is lost; corners and masks turn with it, and a box is that of the turned corners or mask, else of its
+    own turned corners. Returns the number of pictures. Raises ``ValueError`` when ``target`` is the folder itself.
     """
     import numpy as np
     from PIL import Image

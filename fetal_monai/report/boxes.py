@@ -115,7 +115,7 @@ def _draw(picture: Image.Image, scale: NDArray[np.float64], measured: StructureM
         )
     if measured.midline is not None:
         ends = measured.midline.ends[:, ::-1] + 0.5
-        stroke(picture, [_pixels(ends, scale)], STRUCTURE_COLOURS["midline_falx"], 0.8 * width, opacity=0.6)
+        stroke(picture, [_pixels(ends, scale)], STRUCTURE_COLOURS["midline_falx"], width, opacity=0.8)
 
 
 def _corners(one: Found) -> NDArray[np.float64]:
