@@ -87,10 +87,9 @@ class HeatmapDetector(nn.Module):
         self.smooth = nn.ModuleList(_mix3(pyramid, norm) for _ in laterals)
         self.head = nn.Conv2d(pyramid, classes * (1 + len(GEOMETRY)), 1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
-        nn.init.constant_(
-            self.head.bias[:classes], -4.0
-        )  # at first nothing is anywhere, so that the loss is calm
+        bias = torch.zeros(classes * (1 + len(GEOMETRY)))
+        bias[:classes] = -4.0  # at first nothing is anywhere, so that the loss is calm
+        self.head.bias = nn.Parameter(bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stem(x)
