@@ -76,7 +76,7 @@ class MeasureStructuresd(Transform):
             source.filename,
             source.stem,
             source.frame,
-            measures=measured.measures,
+            measures={**measured.measures},
             flags=[*scan.flags, *measured.flags],
             spacing_mm=measured.spacing_mm,
             spacing_source=measured.spacing_source,

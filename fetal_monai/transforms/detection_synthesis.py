@@ -19,7 +19,7 @@ PAIRED = ("choroid_plexus", "lateral_ventricle")
 
 def synthetic_items(count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Items that stand for `count` synthetic heads, the same for the same `seed`; all that is there has its box."""
-    seeds = np.random.SeedSequence([seed, 77]).generate_state(count) if count else []
+    seeds = np.random.SeedSequence([seed, 77]).generate_state(max(count, 1))[:count]
     return [{"synthetic": int(one), "complete": True} for one in seeds]
 
 
