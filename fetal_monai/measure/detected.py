@@ -20,10 +20,10 @@ __all__ = [
     "StructureMeasurement",
     "choose",
     "drop_repeats",
+    "find_head_midline",
     "grid_to_input",
     "lie_along",
     "measure_structures",
-    "refine_midline",
     "turned_box",
 ]
 
@@ -76,22 +76,12 @@ class StructureMeasurement:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def refine_midline(found: Sequence[Found], image: NDArray) -> tuple[list[Found], Midline | None]:
-    """The boxes with that of the midline laid round the bright line that the best head's axis leads to.
-
-    None where no head counts, or no midline does; then the boxes stay as they are.
-    """
-    shown = {one.label: one for one in found if one.shown}
-    if not {"head", "midline_falx"} <= shown.keys():
-        return list(found), None
-    head, falx = shown["head"], shown["midline_falx"]
+def find_head_midline(head: Found, image: NDArray) -> Midline:
+    """The line near the long axis of a head that its box, angle and width across tell."""
     short = float(np.hypot(*head.across))
     long = max(_extent(head.box, head.angle), short)
     column, row = head.center - 0.5
-    midline = find_midline(image, (float(row), float(column)), head.angle, long, short)
-    box = bounding_box(midline_points(midline, short))
-    better = replace(falx, box=box, angle=midline.angle)
-    return [better if one is falx else one for one in found], midline
+    return find_midline(image, (float(row), float(column)), head.angle, long, short)
 
 
 def _extent(box: Floats, angle: float) -> float:
@@ -153,11 +143,23 @@ def measure_structures(
         thresholds: score by label, from which a box counts.
         spacing_at: gives spacing (row, column) in mm per pixel, and its source, for a (row, column) of the picture.
     """
-    chosen, midline = refine_midline(choose(found, thresholds), image)
-    axis = next((one.angle for one in chosen if one.shown and one.label == "head"), math.nan)
-    axis = axis if midline is None else midline.angle
-    if not math.isnan(axis):  # ventricle and cavum lie along the head, their widths across it
-        chosen = [lie_along(one, axis) if one.label in WIDTHS else one for one in chosen]
+    from fetal_monai.measure.places import weigh_places
+
+    midline = None
+    chosen = choose(found, thresholds)
+    heads = [one for one in chosen if one.shown and one.label == "head"]
+    if heads:
+        short = float(np.hypot(*heads[0].across))
+        midline = find_head_midline(heads[0], image)
+        box = bounding_box(midline_points(midline, short))
+        chosen = choose(weigh_places(found, midline, short), thresholds)
+        for place, one in enumerate(chosen):
+            if one.label in WIDTHS:  # they lie along the head, their widths across it
+                chosen[place] = lie_along(one, midline.angle)
+            if one.label == "midline_falx" and one.shown:
+                chosen[place] = replace(one, box=box, angle=midline.angle)
+        if not any(one.shown and one.label == "midline_falx" for one in chosen):
+            midline = None
     best: dict[str, Found] = {}
     for one in chosen:
         if one.shown:

@@ -77,7 +77,7 @@ def test_widths_in_mm_across_the_structure():
 
 
 def test_without_spacing_there_are_pixels():
-    boxes = [found("head", 0.9, HEAD), found("lateral_ventricle", 0.8, [180, 110, 40, 20], 0.4, 12)]
+    boxes = [found("head", 0.9, HEAD, width=120), found("lateral_ventricle", 0.8, [80, 112, 40, 20], 0.4, 12)]
     told = measure_structures(boxes, IMAGE, THRESHOLDS, spacing(None))
     assert math.isnan(told.measures["atrial_width_mm"])
     assert told.measures["atrial_width_px"] == pytest.approx(12)
@@ -138,7 +138,7 @@ def test_repeats_are_dropped():
 
 def test_a_nearly_square_structure_lies_along_the_head():
     """18 wide and 20 high, said to stand upright: in a head that lies along x its width is that along y, 20."""
-    upright = found("lateral_ventricle", 0.9, [60, 60, 18, 20], math.pi / 2, 18)
+    upright = found("lateral_ventricle", 0.9, [91, 112, 18, 20], math.pi / 2, 18)
     turned = lie_along(upright, 0.1)
     assert np.hypot(*turned.across) == pytest.approx(20) and abs(turned.angle) == pytest.approx(0)
     np.testing.assert_allclose(bounding_box(turned_box(turned)), upright.box, atol=1e-9)
