@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetal_monai.measure.midline import Midline, find_midline
-from fetal_monai.measure.structures import STRUCTURES, bounding_box, midline_points, rectangle_points
+from fetal_monai.measure.places import weigh_places
+from fetal_monai.measure.structures import (
+    STRUCTURES,
+    Found,
+    bounding_box,
+    midline_points,
+    rectangle_points,
+)
 from fetal_monai.metrics_detection import box_iou
 
 __all__ = [
@@ -35,32 +42,6 @@ LOW_SCORE = 1.5  # times the threshold; a structure that counts with less is fla
 SURROUND = 0.1  # of the head's box, by which the middle of a structure may lie outside of it
 WIDTHS = {"lateral_ventricle": "atrial_width", "cavum_septi_pellucidi": "cavum_width"}
 NOT_FOUND = {"lateral_ventricle": "atrium_not_found", "cavum_septi_pellucidi": "cavum_not_found"}
-
-
-@dataclass(frozen=True)
-class Found:
-    """One box: `label` (of `STRUCTURES`), `score` 0 to 1, `box` (x, y, width, height) in pixels, from the edge.
-
-    `angle` is that of the long side in radians from x to y, `across` (x, y) the vector from one long side to the other.
-    `shown` says whether it counts: not those with a low score, outside of the head, or beside a better one.
-    """
-
-    label: str
-    score: float
-    box: Floats
-    angle: float
-    across: Floats
-    shown: bool = False
-
-    @property
-    def center(self) -> Floats:
-        """(x, y)."""
-        return self.box[:2] + self.box[2:] / 2
-
-    @property
-    def width_ends(self) -> Floats:
-        """Both ends (2, 2), (x, y), of the line across the middle."""
-        return np.array([self.center - self.across / 2, self.center + self.across / 2])
 
 
 @dataclass(frozen=True)
@@ -143,8 +124,6 @@ def measure_structures(
         thresholds: score by label, from which a box counts.
         spacing_at: gives spacing (row, column) in mm per pixel, and its source, for a (row, column) of the picture.
     """
-    from fetal_monai.measure.places import weigh_places
-
     midline = None
     chosen = choose(found, thresholds)
     heads = [one for one in chosen if one.shown and one.label == "head"]

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fetal_monai.measure.detected import Found
 from fetal_monai.measure.midline import WITHIN, Midline
+from fetal_monai.measure.structures import Found
 
 __all__ = ["PLACES", "weigh_places"]
 
@@ -27,8 +27,8 @@ LEAST = 0.3  # of a score is left in the least likely place, so that an unusual 
 def weigh_places(found: Sequence[Found], midline: Midline, short_axis: float) -> list[Found]:
     """The boxes, best first, with the scores of cavum and ventricle lowered where they hardly ever are.
 
-    `midline` is the head's, `short_axis` that of its ellipse in pixels. Off the usual distances the score falls, down to
-    0.3 of what it was; so it does at the end of the head that all candidates make less likely the front, or back.
+    `midline` is the head's, `short_axis` that of its ellipse in pixels. Off the usual distances the score falls,
+    at most to 0.3 of itself; so it does at the end of the head that all candidates make less likely the front, or back.
     """
     along = np.array([math.cos(midline.angle), math.sin(midline.angle)])
     across = np.array([-along[1], along[0]])

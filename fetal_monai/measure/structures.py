@@ -16,6 +16,7 @@ from fetal_monai.measure.shape import Ellipse
 
 __all__ = [
     "STRUCTURES",
+    "Found",
     "Structure",
     "bounding_box",
     "box_points",
@@ -55,6 +56,32 @@ class Structure:
             float(long),
             float(short),
         )
+
+
+@dataclass(frozen=True)
+class Found:
+    """One box: `label` (of `STRUCTURES`), `score` 0 to 1, `box` (x, y, width, height) in pixels, from the edge.
+
+    `angle` is that of the long side in radians from x to y, `across` (x, y) the vector from one long side to the other.
+    `shown` says whether it counts: not those with a low score, outside of the head, or beside a better one.
+    """
+
+    label: str
+    score: float
+    box: Floats
+    angle: float
+    across: Floats
+    shown: bool = False
+
+    @property
+    def center(self) -> Floats:
+        """(x, y)."""
+        return self.box[:2] + self.box[2:] / 2
+
+    @property
+    def width_ends(self) -> Floats:
+        """Both ends (2, 2), (x, y), of the line across the middle."""
+        return np.array([self.center - self.across / 2, self.center + self.across / 2])
 
 
 def bounding_box(points: ArrayLike) -> Floats:

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from fetal_monai.measure.detected import Found
 from fetal_monai.measure.midline import WITHIN, Midline
 from fetal_monai.measure.places import LEAST, weigh_places
+from fetal_monai.measure.structures import Found
 
 SHORT, LONG = 120.0, 200.0
 
