@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 Spacing = tuple[float, float]
 
 MOST = {"head": 1, "midline_falx": 1, "cavum_septi_pellucidi": 1, "choroid_plexus": 2, "lateral_ventricle": 2}
-LOW_SCORE = 1.5  # times the threshold; a structure that counts with less is flagged
+LOW_SCORE = 1.2  # times the threshold; a structure that counts with less is flagged
 SURROUND = 0.1  # of the head's box, by which the middle of a structure may lie outside of it
 WIDTHS = {"lateral_ventricle": "atrial_width", "cavum_septi_pellucidi": "cavum_width"}
 NOT_FOUND = {"lateral_ventricle": "atrium_not_found", "cavum_septi_pellucidi": "cavum_not_found"}
