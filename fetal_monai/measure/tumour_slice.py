@@ -40,11 +40,14 @@ def on_slice(
     core, whole, enhancing = labels_to_regions(array, convention)
     for name, region in zip(AREA_MEASURES, (whole, core, enhancing), strict=True):
         measures[name] = float(np.count_nonzero(region)) * pixel_mm2 if has_mm else math.nan
-    lesions = [{**row, "volume_ml": math.nan} for row in found.lesions]
+    unknown = ("_ml",) if has_mm else ("_ml", "_mm")
+    lesions = [
+        {name: math.nan if name.endswith(unknown) else value for name, value in row.items()}
+        for row in found.lesions
+    ]
     if has_mm:
         return replace(found, measures=measures, lesions=lesions)
     measures |= dict.fromkeys(LINE_MEASURES.values(), math.nan)
-    lesions = [{**row, "centre_mm": [math.nan] * 3} for row in lesions]
     return replace(
         found, measures=measures, lesions=lesions, lines={}, extra={**found.extra, "midplane": None}
     )

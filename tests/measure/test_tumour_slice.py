@@ -36,8 +36,18 @@ def test_nothing_in_mm_without_spacing():
     found = on_slice(measure_tumour(labels(), AFFINE), labels(), AFFINE, has_mm=False)
     told = {name for name, value in found.measures.items() if not np.isnan(value)}
     assert told == {"oedema_ratio", "necrosis_ratio", "n_lesions"}
-    assert found.lines == {} and np.isnan(found.lesions[0]["centre_mm"]).all()
-    assert found.lesions[0]["enhancing_voxels"] == 20
+    assert found.lines == {}
+    known = {
+        name for name, value in found.lesions[0].items() if isinstance(value, str) or not np.isnan(value)
+    }
+    assert known == {"lesion", "side"}
+
+
+def test_lesions_have_places_but_no_volumes():
+    lesion = on_slice(measure_tumour(labels(), AFFINE), labels(), AFFINE).lesions[0]
+    unknown = {name for name, value in lesion.items() if not isinstance(value, str) and np.isnan(value)}
+    assert {"volume_ml", "tumour_core_ml", "enhancing_ml"} <= unknown
+    assert not unknown & {"centre_ras_x_mm", "centre_ras_y_mm", "centre_ras_z_mm"}
 
 
 def test_labels_of_2023():

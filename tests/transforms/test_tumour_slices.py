@@ -32,7 +32,7 @@ def answered(item: dict, output_dir: Path) -> dict:
     x, y, _ = item["box"]
     # on the grid of 2 mm, X goes to the right and Y to the front: both the other way than the picture's
     logits[:, 80 - 60 - x.start : 80 - 50 - x.start, 96 - 60 - y.start : 96 - 40 - y.start, middle] = 8.0
-    return Compose(tumour_output(str(output_dir)))({**item, "pred": logits, "outputs": []})
+    return Compose(tumour_output(str(output_dir), 0.1))({**item, "pred": logits, "outputs": []})
 
 
 def test_a_slice_is_shown_as_a_slab(tmp_path):
@@ -52,7 +52,7 @@ def test_the_middle_comes_back_with_areas_or_without(tmp_path, spacing_mm):
         item = on_grid(tmp_path / "in", None)
         logits = torch.full((3, *item["image"].shape[1:]), -8.0)
         logits[:, 20:30, 20:40, item["slab"][1]] = 8.0
-        found = Compose(tumour_output(str(out)))({**item, "pred": logits, "outputs": []})
+        found = Compose(tumour_output(str(out), 0.1))({**item, "pred": logits, "outputs": []})
     else:
         found = answered(on_grid(tmp_path / "in", spacing_mm), out)
     record = found["record"]
