@@ -20,7 +20,7 @@ from fetal_monai.settings import as_bool
 if TYPE_CHECKING:
     from fetal_monai.run import ScanRun
 
-__all__ = ["AutocastInferer", "ScanStream", "ScanWriter", "WholeInferer", "has_fast_bfloat16"]
+__all__ = ["AutocastInferer", "CodeInferer", "ScanStream", "ScanWriter", "WholeInferer", "has_fast_bfloat16"]
 
 Item = dict[str, Any]
 
@@ -54,6 +54,24 @@ class AutocastInferer(Inferer):
                 mirrored = network(inputs.flip(axis + 2), *args, **kwargs).float()
                 logits = logits + mirrored.flip(axis + 2)
         return logits / (1 + len(self.flips))
+
+
+class CodeInferer(Inferer):
+    """Run heads (N, 1, H, W) through an :class:`fetal_monai.networks.autoencoder.AlterationNet`, its code with them.
+
+    The answer (N, 2 + C, H, W) is float32: reconstruction, logit of being altered, and the code's C channels, each
+    place of it repeated over the pixels that it stands for.
+    """
+
+    def __init__(self, amp: bool | str = True) -> None:
+        super().__init__()
+        self.amp = as_bool(amp, "amp")
+
+    def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.amp):
+            answer, code = network.with_code(inputs)
+        wide = torch.nn.functional.interpolate(code.float(), inputs.shape[2:], mode="nearest")
+        return torch.cat([answer.float(), wide], 1)
 
 
 class WholeInferer(Inferer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fetal_monai.anomaly.deviation import SCORE_MEASURES, NormativeModel, leave_one_out_scores
 
-__all__ = ["Separation", "auc", "separation", "simulated_scores"]
+__all__ = ["Separation", "auc", "auc_interval", "separation", "simulated_scores"]
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +47,44 @@ def auc(abnormal: ArrayLike, usual: ArrayLike) -> float:
     if not (len(high) and len(low)):
         return float("nan")
     return float(mannwhitneyu(high, low).statistic) / (len(high) * len(low))
+
+
+def auc_interval(
+    abnormal: ArrayLike,
+    usual: ArrayLike,
+    abnormal_subjects: Sequence[str] | None = None,
+    usual_subjects: Sequence[str] | None = None,
+    *,
+    level: float = 0.95,
+    n_samples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval (low, high) of :func:`auc`; NaN scores are left out, (NaN, NaN) if a side is empty.
+
+    Whole subjects are drawn, on both sides alike where a subject has scores on both: each case is its own without them.
+    """
+    sides = [np.asarray(scores, dtype=float) for scores in (abnormal, usual)]
+    given = [abnormal_subjects, usual_subjects]
+    names = [
+        [(side, i) for i in range(len(scores))] if subjects is None else [(2, name) for name in subjects]
+        for side, (scores, subjects) in enumerate(zip(sides, given, strict=True))
+    ]
+    known = [np.isfinite(scores) for scores in sides]
+    if not all(mask.any() for mask in known):
+        return float("nan"), float("nan")
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names[0] + names[1]))}
+    places = [
+        np.array([numbers[name] for name in side])[mask] for side, mask in zip(names, known, strict=True)
+    ]
+    sides = [scores[mask] for scores, mask in zip(sides, known, strict=True)]
+    random, found = np.random.default_rng(seed), []
+    while len(found) < n_samples:
+        times = np.bincount(random.integers(0, len(numbers), len(numbers)), minlength=len(numbers))
+        drawn = [np.repeat(scores, times[place]) for scores, place in zip(sides, places, strict=True)]
+        if all(map(len, drawn)):
+            found.append(auc(*drawn))
+    low, high = np.percentile(found, [50 * (1 - level), 50 * (1 + level)])
+    return float(low), float(high)
 
 
 def separation(

@@ -5,7 +5,7 @@ from fetal_monai.datasets.labels import ATLAS_TO_FETA, read_labels, remap_labels
 from fetal_monai.datasets.roles import ROLES, patient_role, read_roles
 from fetal_monai.datasets.structures import structure_items, turn_structures
 from fetal_monai.datasets.tumour import read_tumour_labels, tumour_items
-from fetal_monai.datasets.ultrasound import hc18_items, hc18_patient, mask_items, reduce_hc18
+from fetal_monai.datasets.ultrasound import hc18_items, hc18_patient, head_items, mask_items, reduce_hc18
 
 __all__ = [
     "ATLAS_TO_FETA",
@@ -15,6 +15,7 @@ __all__ = [
     "ga_weeks_of",
     "hc18_items",
     "hc18_patient",
+    "head_items",
     "mask_items",
     "patient_role",
     "read_labels",

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fetal_monai.datasets.roles import ROLES, patient_role, read_roles, read_rows
+from fetal_monai.datasets.roles import ROLES, patient_role, read_roles, read_rows, with_roles
 
-__all__ = ["hc18_items", "hc18_patient", "mask_items", "reduce_hc18"]
+__all__ = ["hc18_items", "hc18_patient", "head_items", "mask_items", "reduce_hc18"]
 
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 HC18_COLUMNS = ("filename", "pixel size(mm)", "head circumference (mm)")
 
 
@@ -75,6 +76,33 @@ def hc18_items(
     if not items:
         raise ValueError(f"{table}: no image of the roles {', '.join(sorted(wanted))}")
     return items
+
+
+def head_items(
+    folders: str | Path | Sequence[str | Path],
+    roles: str | Iterable[str] = ROLES,
+    seed: int = 0,
+    fractions: Sequence[float] = (0.1, 0.15),
+    roles_file: str | Path | None = None,
+    repeats: int = 1,
+) -> list[dict[str, Any]]:
+    """Pictures of heads in some folders, as HC18 and FETAL_PLANES_DB have them: ``image``, ``subject``, ``role``.
+
+    The subject is what stands before the first ``_`` of a name. Drawn outlines (``…_Annotation.png``) are no pictures.
+    Roles are those of :func:`hc18_items`. Each item comes ``repeats`` times. Raises ``ValueError`` for a folder without
+    pictures, or when nobody has such a role.
+    """
+    paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
+    items = []
+    for folder in paths:
+        files = sorted(
+            p for p in folder.glob("*") if p.suffix.lower() in PICTURES and not p.stem.endswith("_Annotation")
+        )
+        if not files:
+            raise ValueError(f"{folder}: no picture in it ({', '.join(sorted(PICTURES))})")
+        items += [{"image": str(path), "subject": path.stem.split("_")[0]} for path in files]
+    where = ", ".join(map(str, paths))
+    return with_roles(items, roles, seed, fractions, roles_file, where) * int(repeats)
 
 
 def reduce_hc18(source: str | Path, target: str | Path, factor: int = 2) -> int:

@@ -73,6 +73,11 @@ FLAGS = {
         "More than one region looks like a head; the largest was measured.",
         "Twins, or tissue taken for a head: check that the outline is round the head that is meant.",
     ),
+    "unlike_normal_heads": Flag(
+        "unlike normal heads",
+        "The picture scores as high as few of the healthy heads that the score was calibrated on.",
+        "Look where the map glows. A poor picture, another plane or another scanner does this too; it is no diagnosis.",
+    ),
     "low_contrast": Flag(
         "low contrast",
         "The skull stands out little from what is around it, so the outline is less sure.",

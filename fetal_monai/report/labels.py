@@ -61,6 +61,13 @@ LABELS = {
     "oedema_ratio": "Oedema of the whole tumour",
     "necrosis_ratio": "Necrosis of the core",
     "tumour_uncertainty": "Uncertainty of the whole tumour",
+    "anomaly_score": "Anomaly score",
+    "p_value": "p-value against healthy heads",
+    "mse": "Reconstruction error (MSE)",
+    "structural_error": "Structural error (1 − SSIM)",
+    "latent_distance": "Distance of the code",
+    "alteration": "Altered (logit)",
+    "head_doubt": "Doubt of the head",
     "spacing": "Spacing",
     "spacing_row": "Spacing of rows",
     "spacing_column": "Spacing of columns",
@@ -88,6 +95,9 @@ HEADINGS = {  # shorter, for tables
     "ga_weeks_hadlock": "GA by HC, Hadlock",
     "ga_weeks_intergrowth": "GA by HC, INTER\u00adGROWTH",
     "hc_centile": "HC centile",
+    "p_value": "p-value",
+    "mse": "MSE",
+    "structural_error": "1 − SSIM",
 }
 SPACING_SOURCES = {
     "dicom_region": "the DICOM ultrasound region",
@@ -108,6 +118,13 @@ PLAIN = {"ruler_confidence": 2, "deviation_score": 2, "gyrification_index": 2, "
     "n_lesions": 0,
     "n_sequences": 0,
     "n_found": 0,
+    "anomaly_score": 2,
+    "p_value": 3,
+    "mse": 5,
+    "structural_error": 3,
+    "latent_distance": 2,
+    "alteration": 2,
+    "head_doubt": 3,
 }  # without a unit; decimals
 RELATIVE = {"_z": "z-score", "_centile": "centile"}  # after the whole name of a measure
 ENDINGS = {  # of a measure's name: unit, decimals

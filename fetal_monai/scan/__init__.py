@@ -11,7 +11,14 @@ from fetal_monai.scan.source import ScanSource, find_scans, source_of
 from fetal_monai.scan.spacing import SpacingTable, check_spacing, read_spacing_csv
 from fetal_monai.scan.volume import VolumeScan, check_voxel_size, read_volume_scan
 from fetal_monai.scan.volume_source import find_volumes
-from fetal_monai.scan.write import write_fractions, write_image, write_labels, write_mask, write_picture
+from fetal_monai.scan.write import (
+    write_fractions,
+    write_image,
+    write_labels,
+    write_map,
+    write_mask,
+    write_picture,
+)
 
 __all__ = [
     "SEQUENCES",
@@ -39,6 +46,7 @@ __all__ = [
     "write_fractions",
     "write_image",
     "write_labels",
+    "write_map",
     "write_mask",
     "write_picture",
 ]

@@ -17,7 +17,7 @@ from fetal_monai.scan.picture import Grid
 from fetal_monai.scan.reader import Scan
 from fetal_monai.scan.volume import VolumeScan
 
-__all__ = ["write_fractions", "write_image", "write_labels", "write_mask", "write_picture"]
+__all__ = ["write_fractions", "write_image", "write_labels", "write_map", "write_mask", "write_picture"]
 
 PARTS = 10_000  # of 1, that a fraction is stored in
 
@@ -57,6 +57,29 @@ def _write_plane(pixels: NDArray[np.uint8], scan: Scan, out_dir: str | Path, suf
         data = _nifti(stored, scan.grid.affine, scan.grid.header)
     else:
         path, data = stem.with_name(f"{stem.name}{suffix}.png"), _png(pixels, scan.grid)
+    atomic_write(path, data)
+    return path
+
+
+def write_map(values: NDArray[Any], scan: Scan, out_dir: str | Path) -> Path:
+    """Write fractions (H, W) from 0 to 1 as `<stem>_map.png` (0 to 255), or `.nii.gz` for NIfTI, MHA and NRRD.
+
+    Shape, affine and errors are those of `write_mask`; NIfTI holds int16 with a scale, which readers show as 0 to 1.
+    """
+    if values.shape != scan.image.shape:
+        raise ValueError(f"the map has shape {values.shape}, the scan {scan.image.shape}")
+    fractions = np.clip(np.nan_to_num(values), 0, 1)
+    stem = Path(out_dir) / scan.source.stem
+    if scan.grid is not None and scan.grid.affine is not None:
+        path = stem.with_name(f"{stem.name}_map.nii.gz")
+        parts = np.rint(fractions * PARTS).astype(np.int16)
+        stored = np.ascontiguousarray(parts.T).reshape(scan.grid.shape)
+        data = _nifti(stored, scan.grid.affine, scan.grid.header, 1 / PARTS)
+    else:
+        path, data = (
+            stem.with_name(f"{stem.name}_map.png"),
+            _png(np.rint(fractions * 255).astype(np.uint8), scan.grid),
+        )
     atomic_write(path, data)
     return path
 
