@@ -16,6 +16,7 @@ HEAD = ROOT / "bundles" / "fetal_head_ultrasound_segmentation"
 MRI = ROOT / "bundles" / "fetal_brain_mri_segmentation"
 STACK = ROOT / "bundles" / "fetal_brain_stack_segmentation"
 DETECTION = ROOT / "bundles" / "fetal_brain_ultrasound_detection"
+ANOMALY = ROOT / "bundles" / "fetal_brain_ultrasound_anomaly"
 TUMOUR = ROOT / "bundles" / "brain_tumour_mri_segmentation"
 SAMPLES = ROOT / "data" / "samples" / "hc18"
 TABLES = {"measurements.csv", "measurements.json", "run.json", "report.html"}

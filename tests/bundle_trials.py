@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brain_files import write_atlas, write_stack, write_volume
-from bundle_runs import DETECTION, HEAD, MRI, ROOT, STACK, TUMOUR, copy_samples
+from bundle_runs import ANOMALY, DETECTION, HEAD, MRI, ROOT, STACK, TUMOUR, copy_samples
 from heads import write_hc18
 from structures import write_structures
 from tumours import write_patient
@@ -91,6 +91,21 @@ def _patients(folder: Path) -> dict[str, Any]:
     return {"dataset_dir": str(folder), "fractions": [0.0, 0.0], "validation_roles": ["train"], "repeats": 2}
 
 
+def _heads(folder: Path) -> dict[str, Any]:
+    """Two pictures of heads that train, each twice, and one that validates."""
+    copy_samples(folder, *(f"{patient}_HC.png" for patient in ("306", "371", "799")))
+    lines = ["patient,role", "306,train", "371,train", "799,validation"]
+    (folder / "patients.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"dataset_dir": str(folder), "patients": str(folder / "patients.csv"), "repeats": 2}
+
+
+def _alteration(**changes: Any) -> dict[str, Any]:
+    """A small anomaly network."""
+    target = "fetal_monai.networks.autoencoder.AlterationNet"
+    channels = {"channels": [4, 8], "code_channels": 3, "compare_channels": [4, 8]}
+    return {"network_def": {"_target_": target, **channels, **changes}}
+
+
 def _volume(out_channels: int, **changes: Any) -> dict[str, Any]:
     network = {**UNET, "spatial_dims": 3, "out_channels": out_channels, **changes}
     return {"network_def": network, "shape": [32, 32, 32]}
@@ -110,6 +125,21 @@ TRIALS = {
         metric="val_hc_mae_mm",
         best=min,
         axes=2,
+    ),
+    ANOMALY.name: Trial(
+        names=("371_HC.png", "799_HC.png"),
+        write=lambda folder: copy_samples(folder, "371_HC.png", "799_HC.png"),
+        columns=(
+            *("anomaly_score", "p_value", "mse", "structural_error", "latent_distance"),
+            *("alteration", "head_doubt"),
+        ),
+        data=_heads,
+        tiny={**_alteration(), "shape": [32, 48]},
+        other=_alteration(code_channels=2),
+        metric="val_dice",
+        best=max,
+        axes=2,
+        shares=("val_dice", "val_mse"),
     ),
     DETECTION.name: Trial(
         names=PLANES,

@@ -37,7 +37,7 @@ def structural_error(image: ArrayLike, reconstruction: ArrayLike, inside: ArrayL
 
 
 def upper_mean(values: ArrayLike, inside: ArrayLike, share: float) -> float:
-    """Mean of the largest ``share`` of the values (H, W), at least one, on pixels that count half or more; NaN of none."""
+    """Mean of the largest ``share`` of the values (H, W) on pixels that count half or more, at least one; else NaN."""
     within = np.asarray(values, float)[_weights(values, inside) >= 0.5]
     if not within.size:
         return math.nan

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from monai.networks.blocks import Convolution, ResidualUnit, UpSample
+from monai.networks.blocks import ADN, Convolution, ResidualUnit, UpSample
 from monai.networks.nets import UNet
 from torch import nn
 from torch.nn import functional as F
 
 __all__ = ["AlterationLoss", "AlterationNet", "ConvAutoencoder", "ConvEncoder"]
+
+
+DARKEST = 0.02  # gray, that is added before the logarithm
 
 
 class ConvEncoder(nn.Module):
@@ -25,12 +28,11 @@ class ConvEncoder(nn.Module):
         in_channels: int = 1,
         channels: Sequence[int] = (16, 32, 64, 128),
         norm: str = "BATCH",
-        spatial_dims: int = 2,
     ) -> None:
         super().__init__()
         self.channels, self.divisor = tuple(channels), 2 ** len(channels)
         self.stages = nn.ModuleList(
-            ResidualUnit(spatial_dims, before, after, strides=2, subunits=2, norm=norm, act="LEAKYRELU")
+            ResidualUnit(2, before, after, strides=2, subunits=2, norm=norm, act="LEAKYRELU")
             for before, after in pairwise([in_channels, *channels])
         )
 
@@ -62,32 +64,23 @@ class ConvAutoencoder(nn.Module):
         channels: Sequence[int] = (16, 32, 64, 128),
         code_channels: int = 16,
         norm: str = "BATCH",
-        spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        self.encoder = ConvEncoder(in_channels, channels, norm, spatial_dims)
-        self.code = Convolution(spatial_dims, channels[-1], code_channels, kernel_size=1, conv_only=True)
-        stages: list[nn.Module] = [
-            Convolution(spatial_dims, code_channels, channels[-1], norm=norm, act="LEAKYRELU")
-        ]
+        self.encoder = ConvEncoder(in_channels, channels, norm)
+        self.divisor = self.encoder.divisor
+        self.code = Convolution(2, channels[-1], code_channels, kernel_size=1, conv_only=True)
+        stages: list[nn.Module] = [Convolution(2, code_channels, channels[-1], norm=norm, act="LEAKYRELU")]
         for before, after in pairwise(channels[::-1]):
-            stages += [
-                UpSample(
-                    spatial_dims, before, after, scale_factor=2, mode="nontrainable", align_corners=False
-                ),
-                ResidualUnit(spatial_dims, after, after, subunits=2, norm=norm, act="LEAKYRELU"),
-            ]
-        last = UpSample(
-            spatial_dims, channels[0], in_channels, scale_factor=2, mode="pixelshuffle", apply_pad_pool=False
-        )
-        self.decoder = nn.Sequential(*stages, last)
+            stages += [_doubled(before, after), ADN("NA", after, act="LEAKYRELU", norm=norm, norm_dim=2)]
+        self.decoder = nn.Sequential(*stages, _doubled(channels[0], in_channels))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """The code (N, code_channels, h, w)."""
-        divisor = self.encoder.divisor
-        if any(side % divisor for side in x.shape[2:]):
-            sides = "x".join(map(str, x.shape[2:]))
-            raise ValueError(f"the autoencoder needs sides that are multiples of {divisor}, got {sides}")
+        height, width = x.shape[-2:]
+        if height % self.divisor or width % self.divisor:
+            raise ValueError(
+                f"the autoencoder needs sides that are multiples of {self.divisor}, got {height}x{width}"
+            )
         return self.code(self.encoder(x)[-1])
 
     def decode(self, code: torch.Tensor) -> torch.Tensor:
@@ -98,29 +91,35 @@ class ConvAutoencoder(nn.Module):
         return self.decode(self.encode(x))
 
 
+def _doubled(before: int, after: int) -> nn.Module:
+    """Twice the sides by sub-pixel convolution (Shi 2016, doi 10.1109/CVPR.2016.207)."""
+    return UpSample(2, before, after, scale_factor=2, mode="pixelshuffle", apply_pad_pool=False)
+
+
 class AlterationNet(nn.Module):
     """An autoencoder that shows the head as it would usually be, and a U-Net that compares both pictures.
 
     The output (N, 2, H, W) holds the reconstruction, and the logit of each pixel being altered, as in DRAEM (Zavrtanik
-    2021, doi 10.1109/ICCV48922.2021.00822). The U-Net does not teach the autoencoder.
+    2021, doi 10.1109/ICCV48922.2021.00822). The U-Net does not teach the autoencoder. It sees logarithms of gray
+    values, as fluid and dark tissue differ by a factor, at half the resolution.
 
     Args:
         channels, code_channels, norm: see :class:`ConvAutoencoder`.
-        compare_channels: of the U-Net's stages; sides must be multiples of 2 ** (len(compare_channels) - 1) too.
+        compare_channels: of the U-Net's stages; sides must be multiples of 2 ** len(compare_channels) too.
     """
 
     def __init__(
         self,
         channels: Sequence[int] = (16, 32, 64),
-        code_channels: int = 12,
-        compare_channels: Sequence[int] = (16, 32, 64, 128, 128),
+        code_channels: int = 24,
+        compare_channels: Sequence[int] = (16, 32, 64, 128),
         norm: str = "BATCH",
-        spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        self.autoencoder = ConvAutoencoder(1, channels, code_channels, norm, spatial_dims)
+        self.darkest = DARKEST
+        self.autoencoder = ConvAutoencoder(1, channels, code_channels, norm)
         self.compare = UNet(
-            spatial_dims,
+            2,
             in_channels=2,
             out_channels=1,
             channels=compare_channels,
@@ -133,7 +132,9 @@ class AlterationNet(nn.Module):
         """The answer (N, 2, H, W) and the code that the reconstruction was made of."""
         code = self.autoencoder.encode(x)
         reconstruction = self.autoencoder.decode(code)
-        logit = self.compare(torch.cat([x, reconstruction.detach()], 1))
+        both = torch.cat([x, reconstruction.detach().to(x.dtype)], 1).clamp(0, 1)
+        logit = self.compare(torch.log(F.avg_pool2d(both, 2) + self.darkest))
+        logit = F.interpolate(logit, scale_factor=2.0, mode="bilinear", align_corners=False)
         return torch.cat([reconstruction, logit], 1), code
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -141,14 +142,16 @@ class AlterationNet(nn.Module):
 
 
 class AlterationLoss(nn.Module):
-    """Squared error of the reconstruction, and focal and Dice loss of what is altered, all within the head.
+    """Squared error of the reconstruction, and focal and Dice loss of what is altered, within the head.
+
+    Each head counts alike in the Dice loss, however much of it is altered.
 
     ``pred`` (N, 2, H, W) is the answer of :class:`AlterationNet`, ``label`` (N, 3, H, W) what it should have been, the
     altered part, and the inside of the head. ``reconstruction`` weighs the first term. Focal: Lin 2017, doi
     10.1109/ICCV.2017.324; Dice: Milletari 2016, doi 10.1109/3DV.2016.79.
     """
 
-    def __init__(self, reconstruction: float = 10.0, focal: float = 4.0, dice: float = 0.3) -> None:
+    def __init__(self, reconstruction: float = 10.0, focal: float = 10.0, dice: float = 0.5) -> None:
         super().__init__()
         self.reconstruction, self.focal, self.dice = reconstruction, focal, dice
 
@@ -160,6 +163,6 @@ class AlterationLoss(nn.Module):
         entropy = F.binary_cross_entropy_with_logits(logit, altered, reduction="none")
         focal = ((1 - torch.exp(-entropy)) ** 2 * entropy * inside).sum() / size
         share = logit.sigmoid() * inside
-        overlap = 2 * (share * altered).sum() + 1
-        dice = 1 - overlap / (share.sum() + altered.sum() + 1)
+        overlap = 2 * (share * altered).sum((1, 2)) + 1
+        dice = (1 - overlap / (share.sum((1, 2)) + altered.sum((1, 2)) + 1)).mean()
         return self.reconstruction * squares + self.focal * focal + self.dice * dice

@@ -10,14 +10,25 @@ picture and the altered part, float32 (H, W) in 0..1. The same state gives the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["ALTERATIONS", "alter", "blob", "dented", "erased", "fluid", "foreign", "mass", "no_head"]
+__all__ = [
+    "ALTERATIONS",
+    "SHARES",
+    "alter",
+    "blob",
+    "dented",
+    "erased",
+    "fluid",
+    "foreign",
+    "mass",
+    "no_head",
+]
 
 Image = NDArray[np.float32]
 Altered = tuple[Image, Image]
@@ -161,10 +172,13 @@ ALTERATIONS: dict[str, Callable[[Image, Image, RandomState], Altered]] = {
     "dented": dented,
     "no_head": no_head,
 }
+SHARES = {"fluid": 0.3, "mass": 0.15, "foreign": 0.15, "erased": 0.1, "dented": 0.15, "no_head": 0.15}
 
 
 def alter(
-    image: Image, inside: Image, rng: RandomState, kinds: tuple[str, ...] = tuple(ALTERATIONS)
+    image: Image, inside: Image, rng: RandomState, shares: Mapping[str, float] | None = None
 ) -> Altered:
-    """The picture altered in one of the ``kinds``, drawn at random; nothing is altered where it could not be seen."""
-    return ALTERATIONS[kinds[rng.randint(len(kinds))]](image, inside, rng)
+    """The picture altered in one kind, drawn by its share; nothing is altered where it could not be seen."""
+    shares = SHARES if shares is None else shares
+    kind = rng.choice(list(shares), p=np.array([*shares.values()]) / sum(shares.values()))
+    return ALTERATIONS[kind](image, inside, rng)

@@ -103,7 +103,7 @@ class RandAlterd(MapTransform, RandomizableTransform):
         for key in self.key_iterator(out):
             clean = convert_to_tensor(out[key], track_meta=False)[0].numpy()
             inside = frame_mask(clean.shape)
-            clean = np.clip(clean * inside, 0, 1, dtype=np.float32)
+            clean = np.clip(clean * (inside > 0), 0, 1, dtype=np.float32)
             picture, altered = clean, np.zeros_like(clean)
             if self._do_transform:
                 picture, altered = alter(clean, inside, self.R)

@@ -66,7 +66,7 @@ class MeasureAnomalyd(Transform):
         out = dict(data)
         pred, picture, head = np.asarray(out["pred"], dtype=np.float32), out["picture"], out["head"]
         inside = frame_mask(picture.shape)
-        remade, logit = np.clip(pred[0], 0, 1) * inside, pred[1]
+        remade, logit = np.clip(pred[0], 0, 1) * (inside > 0), pred[1]
         out["code"] = pooled_code(pred[2:, :: self.code_stride, :: self.code_stride])
         terms = {
             "mse": errors.mean_squared_error(picture, remade, inside),
@@ -93,7 +93,7 @@ class MeasureAnomalyd(Transform):
             extra={"ellipse_px": head.extra.get("ellipse_px")},
         )
         out["reconstruction"] = remade
-        out["heat"] = (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).astype(np.float32) * inside
+        out["heat"] = (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).astype(np.float32) * (inside > 0)
         return out
 
 

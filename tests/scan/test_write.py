@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from scan_files import save_dicom
 
-from fetal_monai.scan import find_scans, read_scan, write_mask
+from fetal_monai.scan import find_scans, read_scan, write_map, write_mask
 
 
 @pytest.fixture
@@ -133,3 +133,23 @@ def test_what_is_written_reads_back(tmp_path, mask, name):
     else:
         found = np.asarray(nibabel.load(path).dataobj).T == 1
     np.testing.assert_array_equal(found, mask != 0)
+
+
+def test_map_of_fractions_on_the_grid_of_its_scan(tmp_path, gray, read):
+    """0.5 is 128 of 255 in a PNG, and 0.5 again from a NIfTI on the file's own affine."""
+    values = np.zeros(gray.shape, np.float32)
+    values[20:60, 30:130], values[0, 0], values[1, 1] = 0.5, 2.0, np.nan
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    path = write_map(values, read(tmp_path / "a.png"), tmp_path / "out")
+    assert path.name == "a_map.png"
+    with Image.open(path) as image:
+        drawn = np.asarray(image)
+    assert (drawn[30, 40], drawn[0, 0], drawn[1, 1], drawn[5, 5]) == (128, 255, 0, 0)
+    affine = np.diag([-0.2, -0.2, 1, 1])
+    nibabel.save(nibabel.Nifti1Image(gray.T[..., None], affine), tmp_path / "b.nii.gz")
+    stored = nibabel.load(write_map(values, read(tmp_path / "b.nii.gz"), tmp_path / "out"))
+    assert stored.shape == (*gray.T.shape, 1)
+    np.testing.assert_allclose(stored.affine, affine, atol=1e-6)
+    np.testing.assert_allclose(np.asanyarray(stored.dataobj)[40, 30, 0], 0.5, atol=1e-4)
+    with pytest.raises(ValueError, match="the map has shape"):
+        write_map(values[1:], read(tmp_path / "a.png"), tmp_path / "out")
