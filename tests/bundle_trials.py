@@ -102,7 +102,7 @@ def _heads(folder: Path) -> dict[str, Any]:
 def _alteration(**changes: Any) -> dict[str, Any]:
     """A small anomaly network."""
     target = "fetal_monai.networks.autoencoder.AlterationNet"
-    channels = {"channels": [4, 8], "code_channels": 3, "compare_channels": [4, 8]}
+    channels = {"channels": [4, 8], "code_channels": 3, "hidden": [4]}
     return {"network_def": {"_target_": target, **channels, **changes}}
 
 

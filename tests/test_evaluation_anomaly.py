@@ -137,11 +137,11 @@ def test_calibration_takes_each_part_from_its_role(tmp_path):
         shown(evaluation, Path(item["image"]).name, offset + number, 1.0, random.normal(size=2))
     evaluation.finish()
     calibration = ScoreCalibration.load(paths[0])
-    assert calibration.centre == {"alteration": 4.0} and calibration.spread["alteration"] == pytest.approx(
-        2 * 1.4826
-    )
+    spread = (7.6 - 4) / 1.6449  # 95th percentile and median of 0 to 8
+    assert calibration.centre == {"alteration": 4.0}
+    assert calibration.spread["alteration"] == pytest.approx(spread)
     assert len(calibration.normal_scores) == 9 and calibration.source == "by hand"
-    assert calibration.normal_scores[0] == pytest.approx((10 - 4) / (2 * 1.4826))
+    assert calibration.normal_scores[0] == pytest.approx((10 - 4) / spread)
     codes = [row["code"] for row in evaluation.rows if row["role"] == "train"]
     np.testing.assert_allclose(Gaussian.load(paths[1]).mean, np.mean(codes, axis=0), rtol=1e-6)
     assert "latent_distance" in TERMS

@@ -21,7 +21,7 @@ __all__ = ["ScoreCalibration", "fit_score", "p_value", "threshold"]
 Floats = NDArray[np.float64]
 
 LEAST_SPREAD = 1e-6
-SPREAD_OF_MAD = 1.4826  # standard deviations of a Gaussian in its median absolute deviation
+UPPER, UPPER_SPREADS = 0.95, 1.6449  # quantile of the spread, and where it lies in a Gaussian
 
 
 def p_value(score: ArrayLike, normal_scores: ArrayLike) -> Floats:
@@ -110,8 +110,8 @@ def fit_score(
 ) -> ScoreCalibration:
     """Calibrate on normal cases: ``terms`` (N,) by name, ``for_spread`` (N,) bool.
 
-    Centre (median) and spread (from the median absolute deviation) of the terms ``names`` come from the cases
-    ``for_spread``, the normal scores from all others. A case with a NaN is left out. Raises ValueError where either
+    Centre (median) and spread (from the 95th percentile) of the terms ``names`` come from the cases ``for_spread``,
+    the normal scores from all others. A case with a NaN is left out. Raises ValueError where either
     side is empty.
     """
     table = np.column_stack([np.asarray(terms[name], dtype=float) for name in names])
@@ -122,7 +122,8 @@ def fit_score(
             f"{len(fitting)} cases for the spread and {len(ranking)} for the p-value; both need some"
         )
     centre = np.median(fitting, axis=0)
-    spread = np.maximum(SPREAD_OF_MAD * np.median(np.abs(fitting - centre), axis=0), LEAST_SPREAD)
+    upper = np.quantile(fitting, UPPER, axis=0) - centre  # of the side that counts, whose tail is the longer
+    spread = np.maximum(upper / UPPER_SPREADS, LEAST_SPREAD)
     scores = ((ranking - centre) / spread).max(axis=1)
     return ScoreCalibration(
         dict(zip(names, centre.tolist(), strict=True)),

@@ -77,7 +77,9 @@ class Gaussian:
         covariance, _ = shrunk_covariance(rows)
         if not np.trace(covariance) > 0:
             raise ValueError("the rows do not vary")
-        return cls(np.asarray(rows, dtype=float).mean(axis=0), np.linalg.inv(covariance))
+        return cls(
+            np.asarray(rows, dtype=float).mean(axis=0), np.asarray(np.linalg.inv(covariance), dtype=float)
+        )
 
     def distance(self, vector: ArrayLike) -> float:
         """Mahalanobis distance over the root of d, so that about 1 is usual; ValueError for another length."""

@@ -77,7 +77,8 @@ def auc_interval(
         np.array([numbers[name] for name in side])[mask] for side, mask in zip(names, known, strict=True)
     ]
     sides = [scores[mask] for scores, mask in zip(sides, known, strict=True)]
-    random, found = np.random.default_rng(seed), []
+    random = np.random.default_rng(seed)
+    found: list[float] = []
     while len(found) < n_samples:
         times = np.bincount(random.integers(0, len(numbers), len(numbers)), minlength=len(numbers))
         drawn = [np.repeat(scores, times[place]) for scores, place in zip(sides, places, strict=True)]

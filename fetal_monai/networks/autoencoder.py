@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import torch
 from monai.networks.blocks import ADN, Convolution, ResidualUnit, UpSample
-from monai.networks.nets import UNet
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["AlterationLoss", "AlterationNet", "ConvAutoencoder", "ConvEncoder"]
+from fetal_monai.measure.head_frame import FILL
+
+__all__ = ["AlterationLoss", "AlterationNet", "ConvAutoencoder", "ConvEncoder", "ScaleSpaceComparer"]
 
 
 DARKEST = 0.02  # gray, that is added before the logarithm
@@ -96,73 +97,139 @@ def _doubled(before: int, after: int) -> nn.Module:
     return UpSample(2, before, after, scale_factor=2, mode="pixelshuffle", apply_pad_pool=False)
 
 
-class AlterationNet(nn.Module):
-    """An autoencoder that shows the head as it would usually be, and a U-Net that compares both pictures.
+class ScaleSpaceComparer(nn.Module):
+    """Tells for each pixel how likely it was altered, from what a head and its reconstruction show about it.
 
-    The output (N, 2, H, W) holds the reconstruction, and the logit of each pixel being altered, as in DRAEM (Zavrtanik
-    2021, doi 10.1109/ICCV48922.2021.00822). The U-Net does not teach the autoencoder. It sees logarithms of gray
-    values, as fluid and dark tissue differ by a factor, at half the resolution.
+    What it looks at is fixed and needs no learning: logarithms of gray values, scaled within the head, their means,
+    spreads, differences, slopes and extremes at several scales, their difference to the other hemisphere and to the
+    reconstruction, and the place in the frame. A small network weighs these for each pixel alone. Input (N, 1, H, W)
+    each, sides even; output the logit (N, 1, H, W), made at half the resolution.
+
+    Args:
+        hidden: widths of the pixel's network.
+    """
+
+    RADII = (1, 2, 4, 7)  # pixels at half the resolution
+    FEATURES = 34
+
+    def __init__(self, hidden: Sequence[int] = (64, 32)) -> None:
+        super().__init__()
+        self.fill, self.darkest, self.radii = FILL, DARKEST, list(self.RADII)
+        layers: list[nn.Module] = [nn.BatchNorm2d(self.FEATURES, affine=False)]
+        for before, after in pairwise([self.FEATURES, *hidden]):
+            layers += [nn.Conv2d(before, after, 1), nn.ReLU(inplace=True)]
+        self.weigh = nn.Sequential(*layers, nn.Conv2d(hidden[-1], 1, 1))
+
+    def _box(self, x: torch.Tensor, radius: int) -> torch.Tensor:
+        """Two boxes of 2 * radius + 1 pixels, along rows and columns apart; 0 beyond the edge."""
+        size = 2 * radius + 1
+        for _ in range(2):
+            x = F.avg_pool2d(x, [size, 1], [1, 1], [radius, 0])
+            x = F.avg_pool2d(x, [1, size], [1, 1], [0, radius])
+        return x
+
+    def _blur(self, x: torch.Tensor, inside: torch.Tensor, radius: int) -> torch.Tensor:
+        """Mean within the head about each pixel."""
+        return self._box(x * inside, radius) / self._box(inside, radius).clamp_min(0.05)
+
+    def _most(self, x: torch.Tensor, radius: int) -> torch.Tensor:
+        """Largest value in a box about each pixel."""
+        size = 2 * radius + 1
+        x = F.max_pool2d(x, [size, 1], [1, 1], [radius, 0])
+        return F.max_pool2d(x, [1, size], [1, 1], [0, radius])
+
+    def features(self, image: torch.Tensor, reconstruction: torch.Tensor) -> torch.Tensor:
+        """(N, FEATURES, H / 2, W / 2), without a gradient."""
+        with torch.no_grad():
+            gray, remade = (
+                torch.log(F.avg_pool2d(picture.float().clamp(0, 1), 2) + self.darkest)
+                for picture in (image, reconstruction)
+            )
+            height, width = gray.shape[-2:]
+            y = (2 * torch.arange(height, device=gray.device) + 1).float()[:, None] / height - 1
+            x = (2 * torch.arange(width, device=gray.device) + 1).float()[None] / width - 1
+            radius = torch.sqrt(x**2 + y**2)
+            inside = (radius < self.fill).float()[None, None]
+            size = inside.sum()
+            middle = (gray * inside).sum((2, 3), keepdim=True) / size
+            spread = torch.sqrt(((gray - middle) ** 2 * inside).sum((2, 3), keepdim=True) / size + 1e-6)
+            gray, remade = (gray - middle) / spread, (remade - middle) / spread
+            means = [gray] + [self._blur(gray, inside, r) for r in self.radii]
+            spreads = [
+                torch.sqrt((self._blur(gray**2, inside, r) - means[n + 1] ** 2).clamp_min(0))
+                for n, r in enumerate(self.radii[:3])
+            ]
+            bands = [means[1] - means[2], means[2] - means[3], means[3] - means[4], means[1] - means[4]]
+            down = [F.pad(m[:, :, 2:] - m[:, :, :-2], [0, 0, 1, 1]) for m in means[1:3]]
+            right = [F.pad(m[:, :, :, 2:] - m[:, :, :, :-2], [1, 1]) for m in means[1:3]]
+            slopes = [torch.sqrt(d**2 + r**2) for d, r in zip(down, right)]  # noqa: B905  TorchScript has no strict
+            slopes += [self._blur(slope, inside, 3) for slope in slopes]
+            least = [-self._most(-means[1], r) for r in (2, 5)]
+            most = [self._most(means[1], r) for r in (2, 4)]
+            most += [self._most(means[2], r) for r in (3, 5, 8)]
+            sides = [m - m.flip(2) for m in means[2:4]]
+            change = gray - remade
+            changes = [change, self._blur(change, inside, 1), self._blur(change, inside, 3)]
+            place = torch.stack(
+                [x.abs().expand(height, width), y.expand(height, width), radius, x.expand(height, width)]
+            )
+            found = means + spreads + bands + slopes + down + least + most + sides + changes
+            found.append(place[None].expand(len(gray), -1, -1, -1))
+            return torch.cat(found, 1)
+
+    def forward(self, image: torch.Tensor, reconstruction: torch.Tensor) -> torch.Tensor:
+        logit = self.weigh(self.features(image, reconstruction))
+        return F.interpolate(logit, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class AlterationNet(nn.Module):
+    """An autoencoder that shows the head as it would usually be, and a comparison of both pictures.
+
+    The output (N, 2, H, W) holds the reconstruction, and the logit of each pixel being altered: the two parts of DRAEM
+    (Zavrtanik 2021, doi 10.1109/ICCV48922.2021.00822), with fixed features in place of its U-Net. The comparison does
+    not teach the autoencoder.
 
     Args:
         channels, code_channels, norm: see :class:`ConvAutoencoder`.
-        compare_channels: of the U-Net's stages; sides must be multiples of 2 ** len(compare_channels) too.
+        hidden: see :class:`ScaleSpaceComparer`.
     """
 
     def __init__(
         self,
         channels: Sequence[int] = (16, 32, 64),
         code_channels: int = 24,
-        compare_channels: Sequence[int] = (16, 32, 64, 128),
+        hidden: Sequence[int] = (64, 32),
         norm: str = "BATCH",
     ) -> None:
         super().__init__()
-        self.darkest = DARKEST
         self.autoencoder = ConvAutoencoder(1, channels, code_channels, norm)
-        self.compare = UNet(
-            2,
-            in_channels=2,
-            out_channels=1,
-            channels=compare_channels,
-            strides=[2] * (len(compare_channels) - 1),
-            num_res_units=1,
-            norm=norm,
-        )
+        self.compare = ScaleSpaceComparer(hidden)
 
     def with_code(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The answer (N, 2, H, W) and the code that the reconstruction was made of."""
         code = self.autoencoder.encode(x)
         reconstruction = self.autoencoder.decode(code)
-        both = torch.cat([x, reconstruction.detach().to(x.dtype)], 1).clamp(0, 1)
-        logit = self.compare(torch.log(F.avg_pool2d(both, 2) + self.darkest))
-        logit = F.interpolate(logit, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return torch.cat([reconstruction, logit], 1), code
+        logit = self.compare(x, reconstruction)
+        return torch.cat([reconstruction.float(), logit.float()], 1), code
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.with_code(x)[0]
 
 
 class AlterationLoss(nn.Module):
-    """Squared error of the reconstruction, and focal and Dice loss of what is altered, within the head.
-
-    Each head counts alike in the Dice loss, however much of it is altered.
+    """Squared error of the reconstruction, and cross-entropy of what is altered, within the head.
 
     ``pred`` (N, 2, H, W) is the answer of :class:`AlterationNet`, ``label`` (N, 3, H, W) what it should have been, the
-    altered part, and the inside of the head. ``reconstruction`` weighs the first term. Focal: Lin 2017, doi
-    10.1109/ICCV.2017.324; Dice: Milletari 2016, doi 10.1109/3DV.2016.79.
+    altered part, and the inside of the head. ``reconstruction`` weighs the first term.
     """
 
-    def __init__(self, reconstruction: float = 10.0, focal: float = 10.0, dice: float = 0.5) -> None:
+    def __init__(self, reconstruction: float = 10.0) -> None:
         super().__init__()
-        self.reconstruction, self.focal, self.dice = reconstruction, focal, dice
+        self.reconstruction = reconstruction
 
     def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         target, altered, inside = label[:, 0], label[:, 1], label[:, 2]
         remade, logit = pred[:, 0].float(), pred[:, 1].float()
-        size = inside.sum()
-        squares = ((remade - target) ** 2 * inside).sum() / size
+        squares = ((remade - target) ** 2 * inside).sum() / inside.sum()
         entropy = F.binary_cross_entropy_with_logits(logit, altered, reduction="none")
-        focal = ((1 - torch.exp(-entropy)) ** 2 * entropy * inside).sum() / size
-        share = logit.sigmoid() * inside
-        overlap = 2 * (share * altered).sum((1, 2)) + 1
-        dice = (1 - overlap / (share.sum((1, 2)) + altered.sum((1, 2)) + 1)).mean()
-        return self.reconstruction * squares + self.focal * focal + self.dice * dice
+        return self.reconstruction * squares + (entropy * inside).sum() / inside.sum()

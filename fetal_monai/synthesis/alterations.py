@@ -172,7 +172,7 @@ ALTERATIONS: dict[str, Callable[[Image, Image, RandomState], Altered]] = {
     "dented": dented,
     "no_head": no_head,
 }
-SHARES = {"fluid": 0.3, "mass": 0.15, "foreign": 0.15, "erased": 0.1, "dented": 0.15, "no_head": 0.15}
+SHARES = {"fluid": 0.4, "mass": 0.2, "foreign": 0.15, "erased": 0.05, "dented": 0.15, "no_head": 0.05}
 
 
 def alter(

@@ -32,7 +32,7 @@ HEAD_FLAGS = (
     "head_cut_off",
     "several_regions",
 )
-ALTERED_SHARE = 0.05  # of the head, whose logits count
+ALTERED_SHARE = 0.02  # of the head, whose logits count
 
 
 class MeasureAnomalyd(Transform):

@@ -53,11 +53,12 @@ def test_score_is_that_of_the_most_unusual_term():
 
 
 def test_fit_takes_spread_and_ranks_from_different_cases():
-    """Median 3 and median absolute deviation 1 of 1 to 5."""
-    terms = {"a": [1, 2, 3, 4, 5, 3 + 1.4826, 3 - 1.4826, math.nan]}
+    """1 to 5 have the median 3 and the 95th percentile 4.8."""
+    spread = 1.8 / 1.6449
+    terms = {"a": [1, 2, 3, 4, 5, 3 + spread, 3 - spread, math.nan]}
     found = fit_score(terms, [True] * 5 + [False] * 3, ["a"], "hand")
     assert (found.centre, found.n_spread, found.source) == ({"a": 3.0}, 5, "hand")
-    assert found.spread["a"] == pytest.approx(1.4826)
+    assert found.spread["a"] == pytest.approx(spread)
     assert found.normal_scores == pytest.approx((-1, 1))
     with pytest.raises(ValueError, match="5 cases for the spread and 0 for the p-value"):
         fit_score({"a": [1, 2, 3, 4, 5]}, [True] * 5, ["a"])

@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from fetal_monai.inference import CodeInferer
-from fetal_monai.networks.autoencoder import AlterationLoss, AlterationNet, ConvAutoencoder
+from fetal_monai.networks.autoencoder import (
+    AlterationLoss,
+    AlterationNet,
+    ConvAutoencoder,
+    ScaleSpaceComparer,
+)
 
 
 def test_the_decoder_sees_the_code_alone():
@@ -24,7 +29,7 @@ def test_sides_that_do_not_fit_are_refused():
 
 def tiny() -> AlterationNet:
     torch.manual_seed(0)
-    return AlterationNet(channels=(4, 8), code_channels=3, compare_channels=(4, 8, 8))
+    return AlterationNet(channels=(4, 8), code_channels=3, hidden=(8,))
 
 
 def test_comparing_does_not_teach_the_autoencoder():
@@ -64,11 +69,37 @@ def test_loss_is_least_for_the_truth_and_blind_outside():
 
 
 def test_loss_by_hand():
-    """Off by 0.1 everywhere, logit 0: 10 x 0.01, 10 x 0.25 ln 2, and 0.5 (1 - 1 / (6 + 1))."""
+    """Off by 0.1 everywhere, logit 0: 10 x 0.01 and ln 2."""
     altered = torch.zeros(1, 4, 4)
     pred = torch.stack([torch.full_like(altered, 0.4), torch.zeros_like(altered)], 1)
-    expected = 0.1 + 2.5 * 0.6931472 + 0.5 * (1 - 1 / 7)
-    assert AlterationLoss()(pred, labels(altered, 0.3)) == pytest.approx(expected, rel=1e-5)
+    assert AlterationLoss()(pred, labels(altered, 0.3)) == pytest.approx(0.1 + 0.6931472, rel=1e-5)
+
+
+class TestScaleSpace:
+    """What the comparison looks at."""
+
+    def features(self, image: torch.Tensor, remade: torch.Tensor | None = None) -> torch.Tensor:
+        return ScaleSpaceComparer().eval().features(image, image if remade is None else remade)
+
+    def test_hardly_depends_on_the_brightness(self):
+        """Logarithms, scaled within the head."""
+        image = 0.4 + 0.4 * torch.rand(1, 1, 32, 48)
+        first, second = self.features(image), self.features(0.8 * image)
+        assert first.shape == (1, ScaleSpaceComparer.FEATURES, 16, 24)
+        torch.testing.assert_close(first, second, atol=0.05, rtol=0.05)
+
+    def test_a_mirrored_head_gives_mirrored_features(self):
+        image = torch.rand(1, 1, 32, 48)
+        first, second = self.features(image), self.features(image.flip(3)).flip(3)
+        torch.testing.assert_close(first[:, :-1], second[:, :-1], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(first[:, -1], -second[:, -1])
+
+    def test_the_reconstruction_shows_where_they_differ(self):
+        image = torch.full((1, 1, 32, 48), 0.5) + 0.01 * torch.rand(1, 1, 32, 48)
+        remade = image.clone()
+        remade[..., 12:20, 20:28] = 0.1
+        changed = (self.features(image, remade) - self.features(image))[0].abs().amax((1, 2)) > 1e-4
+        assert changed.nonzero()[:, 0].tolist() == [27, 28, 29]
 
 
 def test_learns_to_tell_a_bright_square():

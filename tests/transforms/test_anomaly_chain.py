@@ -131,7 +131,7 @@ class TestOutputs:
         return item
 
     def test_numbers_by_hand(self, path, tmp_path):
-        """600 pixels at 6 fill the upper 5 % of 8,700; channels 1 and 2 have means 1 and 2 and no spread."""
+        """600 pixels at 6 fill the upper 2 % of 8,700; channels 1 and 2 have means 1 and 2 and no spread."""
         item = self.written(path, tmp_path)
         measures = item["record"].measures
         assert [*measures] == ANOMALY_COLUMNS
