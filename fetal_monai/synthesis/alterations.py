@@ -140,6 +140,7 @@ def dented(image: Image, inside: Image, rng: RandomState) -> Altered:
 def no_head(image: Image, inside: Image, rng: RandomState) -> Altered:
     """Anything but a head in its frame: upside down, turned, a part of it enlarged, shuffled, or noise; all altered."""
     kind, within = rng.randint(5), (inside > 0.5).astype(np.float32)
+    after: NDArray
     if kind == 0:
         after = image[::-1]
     elif kind == 1:

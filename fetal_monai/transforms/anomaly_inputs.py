@@ -88,12 +88,16 @@ class RandAlterd(MapTransform, RandomizableTransform):
     """Alter the head (1, H, W) under each key with probability ``prob``, and keep the truth as ``label``.
 
     ``label`` (3, H, W) holds the head as it should be reconstructed, the altered part, and the inside of the head. What
-    is altered all over is to be reconstructed as it is.
+    is altered all over is to be reconstructed as it is. ``shares`` of the kinds: see
+    :func:`fetal_monai.synthesis.alterations.alter`.
     """
 
-    def __init__(self, keys: Any = "image", prob: float = 0.75) -> None:
+    def __init__(
+        self, keys: Any = "image", prob: float = 0.75, shares: Mapping[str, float] | None = None
+    ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob)
+        self.shares = shares
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
         from fetal_monai.synthesis.alterations import alter
@@ -106,7 +110,7 @@ class RandAlterd(MapTransform, RandomizableTransform):
             clean = np.clip(clean * (inside > 0), 0, 1, dtype=np.float32)
             picture, altered = clean, np.zeros_like(clean)
             if self._do_transform:
-                picture, altered = alter(clean, inside, self.R)
+                picture, altered = alter(clean, inside, self.R, self.shares)
             target = picture if altered.sum() > ALL * inside.sum() else clean
             out[key] = torch.from_numpy(np.ascontiguousarray(picture[None]))
             out["label"] = torch.from_numpy(np.stack([target, altered, inside]).astype(np.float32))
