@@ -24,6 +24,7 @@ __all__ = ["FindHeadd", "HeadToFramed", "RandAlterd", "anomaly_preprocessing", "
 Item = dict[Hashable, Any]
 Finder = Callable[[torch.Tensor], NDArray[np.float32]]
 
+DOUBT_SHAPE = (128, 160)  # of the frame in which the head's probability is averaged
 ALL = 0.99  # of the head altered: there is nothing left to go by
 
 
@@ -45,11 +46,10 @@ class FindHeadd(Transform):
         head = measure_head(probability, scan.image, grid.scale, scan.spacing_at)
         out["head"], out["head_doubt"] = head, 1.0
         if head.ellipse is not None:
-            frame = HeadFrame.of(head.ellipse, (24, 32))
+            frame = HeadFrame.of(head.ellipse, DOUBT_SHAPE)
             centre = grid.from_input(frame.centre) - grid.offset
-            seen = frame.through(grid.scale, centre).sample(probability)
-            inside = frame_mask(frame.shape)
-            out["head_doubt"] = float(1 - (seen * inside).sum() / inside.sum())
+            seen = frame.through(grid.scale, centre).sample(probability, fine=1)
+            out["head_doubt"] = float(1 - seen[frame_mask(DOUBT_SHAPE) > 0.5].mean())
         return out
 
 
