@@ -42,7 +42,7 @@ class HeadFinder:
         parser["bundle_root"] = str(folder)
         self.model_path = Path(parser.get_parsed_content("model_path"))
         self.pixels, self.divisor = int(parser["pixels"]), int(parser["divisor"])
-        network = load_weights(self.model_path, parser.get_parsed_content("network_def"))
+        network: Any = load_weights(self.model_path, parser.get_parsed_content("network_def"))
         self.device, self.inferer = torch.device(device), AutocastInferer(amp)
         self.network = network.to(self.device, memory_format=torch.channels_last).eval()
 

@@ -40,7 +40,11 @@ def cavum_boxes(path: str | Path | None) -> dict[str, tuple[float, float, float,
     wanted = {c["id"] for c in content["categories"] if c["name"] == "cavum_septi_pellucidi"}
     names = {image["id"]: image["file_name"] for image in content["images"]}
     boxes = (entry for entry in content["annotations"] if entry["category_id"] in wanted)
-    return {names[entry["image_id"]]: tuple(map(float, entry["bbox"])) for entry in boxes}
+    return {names[entry["image_id"]]: _box(*entry["bbox"]) for entry in boxes}
+
+
+def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    return float(x), float(y), float(width), float(height)
 
 
 def write_trial_pictures(
