@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import posixpath
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fetal_monai.scan.errors import ScanError
+from fetal_monai.scan.patient_groups import PatientVolume, at_home, contains, folder_of, group_volumes
 from fetal_monai.scan.patient_names import (
     is_label_name,
     kind_of_words,
     patient_prefix,
     sequence_of,
-    without_series_number,
     words_of,
 )
 from fetal_monai.scan.patient_source import COLUMNS, SEQUENCES, PatientSource, patient_of
@@ -29,17 +27,6 @@ BESIDE_REASON = "a picture beside volumes"
 OTHER_REASON = "shows none of t1, t1c, t2 and flair by its name or headers"
 SAME_OUTPUTS = "would write the same outputs"  # as find_volumes says
 CHANNELS_FILE = "dataset.json"  # of the Medical Segmentation Decathlon, whose files hold all sequences
-
-
-@dataclass(frozen=True)
-class _Volume:
-    """A volume, its sequence if it is known, and what it belongs to: a DICOM study, or a folder and a prefix."""
-
-    source: ScanSource
-    sequence: str | None
-    home: str
-    prefix: str
-    study: str = ""
 
 
 def find_patients(
@@ -76,18 +63,16 @@ def find_patients(
             images.append(replace(source, error=""))
         else:
             images.append(source)
-    volumes = _at_home(
-        [volume for source in images for volume in _volumes(source, path)], path.resolve().name
-    )
+    volumes = at_home([volume for source in images for volume in _volumes(source, path)], path.resolve().name)
     patients: list[PatientSource] = []
-    groups = _groups(volumes, path.resolve().name or "patient")
+    groups = group_volumes(volumes, path.resolve().name or "patient")
     if unnamed is not None:
         groups = [part for name, members in groups for part in _told(name, members, unnamed)]
     homes = {volume.home for volume in volumes if volume.sequence}
     for name, members in groups:
         unknown = [volume.source for volume in members if volume.sequence is None]
         recognised = len(unknown) < len(members)
-        if recognised or any(_contains(home, members[0].home) for home in homes):
+        if recognised or any(contains(home, members[0].home) for home in homes):
             for source in unknown:
                 skipped.append({"filename": source.filename, "reason": source.error or OTHER_REASON})
             members = [volume for volume in members if volume.sequence]
@@ -96,7 +81,7 @@ def find_patients(
                 skipped.append({"filename": volume.source.filename, "reason": BESIDE_REASON})
             members = [volume for volume in members if not _is_picture(volume)]
         if members:
-            folder = _folder_of(members, path)
+            folder = folder_of(members, path)
             patients.append(patient_of(folder, name, [(one.sequence, one.source) for one in members]))
     if not patients:
         raise ScanError(
@@ -118,7 +103,7 @@ def _alone(patient: PatientSource, patients: Sequence[PatientSource]) -> Patient
     )
 
 
-def _told(name: str, members: list[_Volume], unnamed: str) -> list[tuple[str, list[_Volume]]]:
+def _told(name: str, members: list[PatientVolume], unnamed: str) -> list[tuple[str, list[PatientVolume]]]:
     """A group of which nothing is recognised, as a patient for each file that is silent of its sequence."""
     silent = [volume for volume in members if _is_silent(volume)]
     if not silent or any(volume.sequence for volume in members):
@@ -131,7 +116,7 @@ def _told(name: str, members: list[_Volume], unnamed: str) -> list[tuple[str, li
     return [*parts[:-1], (parts[-1][0], [*parts[-1][1], *rest])]
 
 
-def _is_silent(volume: _Volume) -> bool:
+def _is_silent(volume: PatientVolume) -> bool:
     """Whether a file's name says nothing of its sequence; DICOM has its headers for that."""
     name = volume.source.path.name
     return not (
@@ -139,7 +124,7 @@ def _is_silent(volume: _Volume) -> bool:
     )
 
 
-def _is_picture(volume: _Volume) -> bool:
+def _is_picture(volume: PatientVolume) -> bool:
     return not volume.source.files and kind_of(volume.source.path) == "raster"
 
 
@@ -160,21 +145,21 @@ def _is_label(source: ScanSource) -> bool:
     return is_file and (is_label_name(source.path.name) or parent.lower() in ("labelstr", "labelsts"))
 
 
-def _volumes(source: ScanSource, root: Path) -> list[_Volume]:
+def _volumes(source: ScanSource, root: Path) -> list[PatientVolume]:
     """One, or one for each sequence of a file of four axes."""
     below = posix_below((source.files or (source.path,))[0].parent, root)
     home = "" if below == "." else below
     name = source.path.name
     if source.files:
         sequence, study = _of_headers(source)
-        return [_Volume(source, sequence, home, "", study or f"{source.files[0].parent}")]
+        return [PatientVolume(source, sequence, home, "", study or f"{source.files[0].parent}")]
     sequence, prefix = sequence_of(name), patient_prefix(name)
     if sequence is None and (channels := _channels(source.path)):
         return [
-            _Volume(replace(source, frame=frame), sequence_of(channel), home, prefix)
+            PatientVolume(replace(source, frame=frame), sequence_of(channel), home, prefix)
             for frame, channel in enumerate(channels)
         ]
-    return [_Volume(source, sequence, home, prefix)]
+    return [PatientVolume(source, sequence, home, prefix)]
 
 
 def _of_headers(source: ScanSource) -> tuple[str | None, str]:
@@ -207,100 +192,3 @@ def _channels(path: Path) -> list[str]:
             continue
         return channels if len(channels) > 1 and any(map(sequence_of, channels)) else []
     return []
-
-
-def _at_home(volumes: Sequence[_Volume], root_name: str) -> list[_Volume]:
-    """The volumes of folders that are named after their one sequence, as files of the folder above."""
-    by_folder: dict[str, list[_Volume]] = defaultdict(list)
-    for volume in volumes:
-        by_folder[volume.home].append(volume)
-    out: list[_Volume] = []
-    moved: dict[str, list[list[_Volume]]] = defaultdict(list)
-    own_prefix: dict[str, list[str]] = defaultdict(list)
-    for home, members in by_folder.items():
-        above, _, own = home.rpartition("/")
-        named = sequence_of(own or root_name)
-        if named and patient_prefix(own or root_name) == "":
-            members = [replace(one, sequence=one.sequence or named) for one in members if not one.study] + [
-                one for one in members if one.study
-            ]
-        if home and named and {one.sequence for one in members} == {named}:
-            moved[above].append([replace(one, home=above) for one in members])
-            own_prefix[above].append(patient_prefix(own))
-        else:
-            out += members
-    for above, folders in moved.items():
-        alone = all(len(members) == 1 for members in folders)
-        for members, prefix in zip(folders, own_prefix[above], strict=True):
-            out += [replace(one, prefix=prefix if alone else one.prefix) for one in members]
-    return out
-
-
-def _groups(volumes: Sequence[_Volume], root_name: str) -> list[tuple[str, list[_Volume]]]:
-    """The volumes of each patient, and its name."""
-    studies: dict[str, list[_Volume]] = defaultdict(list)
-    files: dict[str, dict[str, list[_Volume]]] = defaultdict(lambda: defaultdict(list))
-    for volume in volumes:
-        if volume.study:
-            studies[volume.study].append(volume)
-        else:
-            files[volume.home][volume.prefix].append(volume)
-    groups = []
-    for home, by_prefix in files.items():
-        kept = _by_prefix(by_prefix)
-        for prefix, members in kept.items():
-            name = home or root_name
-            if prefix and (len(kept) > 1 or members[0].source.frame is not None):
-                name = f"{home}/{prefix}".lstrip("/")
-            groups.append((name, members))
-    by_name: dict[str, list[list[_Volume]]] = defaultdict(list)
-    for members in studies.values():
-        by_name[_common(one.home for one in members) or root_name].append(members)
-    for name, several in by_name.items():
-        for place, members in enumerate(several, start=1):
-            groups.append((f"{name}/study_{place}" if len(several) > 1 else name, members))
-    return groups
-
-
-def _by_prefix(by_prefix: dict[str, list[_Volume]]) -> dict[str, list[_Volume]]:
-    """One group where no more than one prefix has a sequence and others are empty; else those with a sequence."""
-    known = {prefix: members for prefix, members in by_prefix.items() if any(one.sequence for one in members)}
-    known = _without_series(known)
-    rest = [one for members in by_prefix.values() if not any(m.sequence for m in members) for one in members]
-    named = [prefix for prefix in known if prefix]
-    if len(named) <= 1:
-        name = named[0] if named else ""
-        return {name: [one for members in known.values() for one in members] + rest}
-    first = named[0]
-    return {**known, first: known[first] + rest}
-
-
-def _without_series(known: dict[str, list[_Volume]]) -> dict[str, list[_Volume]]:
-    """Prefixes that differ by the number of a series only as one, if each has one volume, all of other sequences."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for prefix in known:
-        alike[without_series_number(prefix)].append(prefix)
-    out: dict[str, list[_Volume]] = {}
-    for shared, prefixes in alike.items():
-        members = [one for prefix in prefixes for one in known[prefix]]
-        if len(prefixes) > 1 and len({one.sequence for one in members}) == len(members) == len(prefixes):
-            out[shared] = members
-        else:
-            out |= {prefix: known[prefix] for prefix in prefixes}
-    return out
-
-
-def _common(homes: Iterable[str]) -> str:
-    return posixpath.commonpath([f"/{home}" for home in homes]).strip("/")
-
-
-def _contains(home: str, other: str) -> bool:
-    """Whether a patient's folder lies above or below another one, whose unknown volumes then are no patient."""
-    return not home or other == home or other.startswith(f"{home}/") or not other
-
-
-def _folder_of(members: Sequence[_Volume], root: Path) -> Path:
-    files = {one.source.path for one in members}
-    if len(files) == 1 and not members[0].study:
-        return files.pop()
-    return root / _common(one.home for one in members)
