@@ -39,7 +39,8 @@ class Trial:
 
     `data` writes four cases to train with, and some to validate, and returns the values of train.yaml that lead to
     them; `tiny` makes that training short, with a network that `other` replaces by a different one. `metric` chooses
-    the weights, by its `best`; `shares` are those metrics of the validation that lie between 0 and 1.
+    the weights, by its `best`; `shares` are those metrics of the validation that lie between 0 and 1. Where it
+    `starts_at_zero`, so short a training may find nothing.
     """
 
     names: tuple[str, ...]
@@ -52,6 +53,7 @@ class Trial:
     best: Callable[..., Any]
     axes: int = 3
     shares: tuple[str, ...] = ("val_dice",)
+    starts_at_zero: bool = False
 
 
 def _hc18(folder: Path) -> dict[str, Any]:
@@ -155,6 +157,7 @@ TRIALS = {
         best=max,
         axes=2,
         shares=("val_ap", "val_ap50"),
+        starts_at_zero=True,
     ),
     MRI.name: Trial(
         names=("one.nii.gz", "sub/two.nii"),

@@ -44,7 +44,7 @@ def overlaps(run: Run, items: list[dict]) -> dict[str, list[float]]:
 
 
 def check_found(found: dict[str, list[float]]) -> None:
-    assert min(found["head"]) > 0.6
+    assert min(found["head"]) > 0.75
     for label in ("cavum_septi_pellucidi", "lateral_ventricle"):
         assert sum(overlap >= 0.5 for overlap in found[label]) >= 3, found
 

@@ -121,6 +121,7 @@ class TestTraining:
         assert list(rows[0]) == ["epoch", "train_loss", "learning_rate", *metrics]
         assert all(0 <= float(row[name]) <= 1 for row in rows for name in shares)
         assert all(0 <= float(row[metric]) <= 30 for row in rows)
+        assert case.trial.starts_at_zero or all(float(row[metric]) > 0 for row in rows)
         assert len({row["train_loss"] for row in rows}) == 3
         assert (whole / "curves.png").stat().st_size > 1000
         assert not list(whole.glob("*.part"))

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fetal_monai.scan.dicom import nested_datasets
+
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
 
@@ -63,7 +65,7 @@ class Deidentifier:
 
     def finish(self, made: Dataset) -> Dataset:
         """Take the dates out of an object that was made from a cleaned header, in place, and say so in it."""
-        for dataset in _nested(made):
+        for dataset in nested_datasets(made):
             for element in list(dataset):
                 if element.VR in DUMMY:
                     self._apply(dataset, element)
@@ -164,12 +166,3 @@ def _code(code: tuple[str, str]) -> Dataset:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code[0], "DCM", code[1]
     return item
-
-
-def _nested(dataset: Dataset) -> list[Dataset]:
-    found = [dataset]
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                found += _nested(item)
-    return found

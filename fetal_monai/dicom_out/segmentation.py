@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fetal_monai.dicom_out.origin import Origin, derived_uid
 from fetal_monai.dicom_out.planes import Plane
 from fetal_monai.dicom_out.terms import Kind
+from fetal_monai.scan.dicom import nested_datasets
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -101,7 +102,7 @@ def _descriptions(kind: Kind, plane: Plane, origin: Origin) -> list[Any]:
 
 def _refer_to_sources(made: Dataset, names: dict[str, Plane]) -> None:
     """Put the real instances and frames in place of the names that each frame had while the object was made."""
-    for dataset in _items(made):
+    for dataset in nested_datasets(made):
         for sequence in ("SourceImageSequence", "ReferencedInstanceSequence"):
             kept, seen = [], set()
             for item in dataset.get(sequence) or ():
@@ -117,13 +118,3 @@ def _refer_to_sources(made: Dataset, names: dict[str, Plane]) -> None:
                 kept.append(item)
             if sequence in dataset:
                 setattr(dataset, sequence, kept)
-
-
-def _items(dataset: Dataset) -> list[Dataset]:
-    """The dataset and all that are nested in it."""
-    found = [dataset]
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                found += _items(item)
-    return found

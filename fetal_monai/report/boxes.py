@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -11,7 +13,7 @@ from fetal_monai.measure.structures import box_points
 from fetal_monai.record import Record
 from fetal_monai.report.caption import Colour, draw_strip
 from fetal_monai.report.labels import describe_spacing, value_text
-from fetal_monai.report.overlay import MAX_SIDE, MIN_SIDE, data_uri, stroke
+from fetal_monai.report.overlay import MAX_SIDE, MIN_SIDE, data_uri, draw_ticks, stroke
 
 __all__ = ["STRUCTURE_COLOURS", "draw_structures", "structure_caption", "structure_thumbnail"]
 
@@ -35,17 +37,23 @@ TURNED = ("lateral_ventricle", "cavum_septi_pellucidi")  # drawn as they lie, wi
 THUMBNAIL = (320, 240)
 
 
-def draw_structures(image: NDArray, measured: StructureMeasurement, record: Record) -> Pixels:
+def draw_structures(
+    image: NDArray,
+    measured: StructureMeasurement,
+    record: Record,
+    ticks: Sequence[tuple[float, float]] = (),
+) -> Pixels:
     """Draw what counts on a gray scan (H, W), 0 to 255, with a caption below; returns a picture (H', W', 3).
 
-    Boxes of cavum and ventricles lie as the structure does. Sizes are as those of
-    :func:`fetal_monai.report.overlay.draw_overlay`.
+    Boxes of cavum and ventricles lie as the structure does. Sizes and `ticks`, of the ruler that the spacing was read
+    from, are as those of :func:`fetal_monai.report.overlay.draw_overlay`.
     """
     aspect = _aspect(record)
     sides = aspect * image.shape[:2]
     scale = aspect * min(max(1.0, MIN_SIDE / sides.min()), MAX_SIDE / sides.max())
     picture = _picture(image, scale)
     _draw(picture, scale, measured)
+    draw_ticks(picture, scale, ticks)
     best: dict[str, float] = {}
     for one in measured.found:
         if one.shown:

@@ -27,6 +27,7 @@ __all__ = [
     "axis_labels",
     "data_uri",
     "draw_overlay",
+    "draw_ticks",
     "encode_png",
     "head_caption",
     "save_overlay",
@@ -72,7 +73,7 @@ def draw_overlay(
     scale = aspect * min(max(1.0, MIN_SIDE / sides.min()), MAX_SIDE / sides.max())
     picture = _picture(pixels, scale)
     _draw(picture, scale, outline, ellipse, axes, COLOURS[level_of(flags)])
-    _draw_ticks(picture, scale, ticks)
+    draw_ticks(picture, scale, ticks)
     keys = [key for key in zip(axis_labels, (MINOR_AXIS, MAJOR_AXIS), strict=True) if key[0]]
     keys = keys if axes and ellipse is not None else []
     if not (caption or flags or keys):
@@ -188,7 +189,7 @@ def _draw(
     stroke(picture, [np.vstack([around, around[:2]])], colour, width, opacity=1.0)
 
 
-def _draw_ticks(picture: Image.Image, scale: Floats, ticks: Sequence[tuple[float, float]]) -> None:
+def draw_ticks(picture: Image.Image, scale: Floats, ticks: Sequence[tuple[float, float]]) -> None:
     """A short line beside each tick, on the side away from the picture's edge."""
     if not ticks:
         return

@@ -17,7 +17,7 @@ from fetal_monai.scan.spacing import check_spacing
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["count_frames", "read_dicom", "read_header", "read_pixels"]
+__all__ = ["count_frames", "nested_datasets", "read_dicom", "read_header", "read_pixels"]
 
 MODALITIES = ("US", "IVUS", "OT", "XC", "")  # ultrasound, secondary captures of it, and files that do not say
 TWO_DIMENSIONAL = 1  # Region Spatial Format, PS3.3 C.8.5.5.1.1
@@ -205,3 +205,13 @@ def _pixel_spacing(header: Dataset) -> Spacing | None:
 
 def _differ(one: Spacing, other: Spacing, tolerance: float) -> bool:
     return any(not math.isclose(a, b, rel_tol=tolerance) for a, b in zip(one, other, strict=True))
+
+
+def nested_datasets(dataset: Dataset) -> list[Dataset]:
+    """The dataset and all that its sequences hold, at any depth."""
+    found = [dataset]
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                found += nested_datasets(item)
+    return found

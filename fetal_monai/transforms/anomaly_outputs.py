@@ -14,9 +14,8 @@ from monai.transforms import Transform
 from numpy.typing import NDArray
 
 from fetal_monai.measure.head_frame import frame_mask
-from fetal_monai.record import Record
 from fetal_monai.settings import as_optional
-from fetal_monai.transforms.outputs import add_overlay
+from fetal_monai.transforms.outputs import add_overlay, picture_record
 
 __all__ = ["ANOMALY_COLUMNS", "TERMS", "MeasureAnomalyd", "SaveMapd", "anomaly_output"]
 
@@ -80,18 +79,9 @@ class MeasureAnomalyd(Transform):
         flags = [flag for flag in head.flags if flag in HEAD_FLAGS]
         if chance <= self.false_alarm_rate:
             flags.append("unlike_normal_heads")
-        scan = out["scan"]
-        out["record"] = Record(
-            scan.source.filename,
-            scan.source.stem,
-            scan.source.frame,
-            measures={"anomaly_score": score, "p_value": chance, **terms},
-            flags=[*scan.flags, *flags],
-            spacing_mm=head.spacing_mm,
-            spacing_source=head.spacing_source,
-            outputs=out.get("outputs", []),
-            extra={"ellipse_px": head.extra.get("ellipse_px")},
-        )
+        measures = {"anomaly_score": score, "p_value": chance, **terms}
+        extra = {"ellipse_px": head.extra.get("ellipse_px")}
+        out["record"] = picture_record(out["scan"], head, measures, flags, out, extra)
         out["reconstruction"] = remade
         out["heat"] = (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).astype(np.float32) * (inside > 0)
         return out

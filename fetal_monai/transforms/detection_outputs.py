@@ -16,8 +16,8 @@ from monai.transforms import Transform
 
 from fetal_monai.measure.detected import Found, drop_repeats, grid_to_input, measure_structures
 from fetal_monai.measure.structures import STRUCTURES
-from fetal_monai.record import Record, write_json
-from fetal_monai.transforms.outputs import add_overlay
+from fetal_monai.record import write_json
+from fetal_monai.transforms.outputs import add_overlay, picture_record, ruler_ticks
 
 __all__ = ["DecodeBoxesd", "MeasureStructuresd", "SaveBoxesd", "SaveStructureOverlayd", "detection_output"]
 
@@ -71,18 +71,7 @@ class MeasureStructuresd(Transform):
         out = dict(data)
         scan = out["scan"]
         measured = measure_structures(out["found"], scan.image, self.thresholds, scan.spacing_at)
-        source = scan.source
-        out["record"] = Record(
-            source.filename,
-            source.stem,
-            source.frame,
-            measures={**measured.measures},
-            flags=[*scan.flags, *measured.flags],
-            spacing_mm=measured.spacing_mm,
-            spacing_source=measured.spacing_source,
-            outputs=out.get("outputs", []),
-            extra=measured.extra,
-        )
+        out["record"] = picture_record(scan, measured, measured.measures, measured.flags, out, measured.extra)
         out["structures"] = measured
         return out
 
@@ -140,7 +129,7 @@ class SaveStructureOverlayd(Transform):
         from fetal_monai.report.boxes import draw_structures, structure_thumbnail
 
         record, measured = data["record"], data["structures"]
-        picture = draw_structures(data["scan"].image, measured, record)
+        picture = draw_structures(data["scan"].image, measured, record, ruler_ticks(data["scan"].ruler))
         add_overlay(
             record, self.output_dir, picture, structure_thumbnail(data["scan"].image, measured, record)
         )

@@ -6,7 +6,7 @@ of files; the transforms add ``record`` and write the files that it lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from fetal_monai.settings import as_optional
 
 if TYPE_CHECKING:
     from fetal_monai.enhance import Ruler
+    from fetal_monai.scan import Scan
 
 __all__ = [
     "MeasureHeadd",
@@ -26,6 +27,7 @@ __all__ = [
     "SaveOverlayd",
     "add_overlay",
     "head_output",
+    "picture_record",
     "ruler_measures",
     "ruler_ticks",
 ]
@@ -54,18 +56,7 @@ class MeasureHeadd(Transform):
         found = measure_head(
             probability, scan.image, grid.scale, scan.spacing_at, scan.ga_weeks, calibration=self.calibration
         )
-        source = scan.source
-        out["record"] = Record(
-            source.filename,
-            source.stem,
-            source.frame,
-            measures={**found.measures, **ruler_measures(scan.ruler)},
-            flags=[*scan.flags, *found.flags],
-            spacing_mm=found.spacing_mm,
-            spacing_source=found.spacing_source,
-            outputs=out.get("outputs", []),
-            extra=found.extra,
-        )
+        out["record"] = picture_record(scan, found, found.measures, found.flags, out, found.extra)
         out["head"] = found
         return out
 
@@ -107,6 +98,33 @@ class SaveOverlayd(Transform):
         )
         add_overlay(record, self.output_dir, picture, overlay.thumbnail(image, **drawn))
         return out
+
+
+def picture_record(
+    scan: Scan,
+    spaced: Any,
+    measures: Mapping[str, Any],
+    flags: Sequence[str],
+    item: Mapping[Hashable, Any],
+    extra: Mapping[str, Any],
+) -> Record:
+    """The record of a ``Scan``: what was measured, what its ruler says, its own flags before ``flags``.
+
+    ``spaced`` has the ``spacing_mm`` and ``spacing_source`` that it was measured with. The list ``outputs`` of ``item``
+    is kept as it is, so that names put into it are the record's.
+    """
+    source = scan.source
+    return Record(
+        source.filename,
+        source.stem,
+        source.frame,
+        measures={**measures, **ruler_measures(scan.ruler)},
+        flags=[*scan.flags, *flags],
+        spacing_mm=spaced.spacing_mm,
+        spacing_source=spaced.spacing_source,
+        outputs=item.get("outputs", []),
+        extra=dict(extra),
+    )
 
 
 def ruler_measures(ruler: Ruler | None) -> dict[str, float | str]:
