@@ -15,7 +15,6 @@ Dice is the mean of the seven tissues against LABELS, on the cube. Peak memory i
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import tempfile
 import time
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 from memory import peak_mib
 from numpy.typing import NDArray
+from timing import tell
 
 BUNDLE = "fetal_brain_mri_segmentation"
 WINDOW = (80, 96, 80)
@@ -134,10 +134,7 @@ def main() -> None:
             "dice_window": mean_dice(theirs, truth),
             "peak_mib": peak_mib(__file__, "run", folder),
         }
-    for key, value in results.items():
-        print(f"{key:22} {value:.4g}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    tell(results, arguments.out)
 
 
 if __name__ == "__main__":

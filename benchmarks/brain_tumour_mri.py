@@ -16,7 +16,6 @@ Peak memory is that of a process that only does the one thing.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from memory import peak_mib
+from timing import tell
 
 BUNDLE = "brain_tumour_mri_segmentation"
 WINDOW = (240, 240, 160)
@@ -159,10 +159,7 @@ def main() -> None:
             "peak_mib": peak_mib(__file__, "run", folder),
             "monai_peak_mib": peak_mib(__file__, "monai_run", folder),
         }
-    for key, value in results.items():
-        print(f"{key:22} {value:.4g}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    tell(results, arguments.out)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ forward passes in float32, and in bfloat16 as the run itself computes where the 
 from __future__ import annotations
 
 import argparse
-import json
+from functools import partial
 from pathlib import Path
 
-from head_ultrasound import run_to_forward
+from timing import bare_network, run_to_forward, tell
 
 BUNDLE = "fetal_brain_ultrasound_detection"
 
@@ -27,13 +27,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = {
-        name: run_to_forward(arguments.images, [], arguments.repeats, BUNDLE, amp)
+        name: run_to_forward(arguments.images, BUNDLE, partial(bare_network, amp=amp), arguments.repeats)
         for name, amp in (("run_to_forward", False), ("run_to_forward_bfloat16", True))
     }
-    for name, values in results.items():
-        print(name, {key: round(value, 3) for key, value in values.items()})
-    if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    tell(results, arguments.out)
 
 
 if __name__ == "__main__":

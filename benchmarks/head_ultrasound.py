@@ -14,8 +14,6 @@ Every figure is a ratio of two things timed in the same go, alternating, on the 
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import os
 import shutil
 import statistics
@@ -26,51 +24,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from timing import bare_network, run_to_forward, tell
+
 BUNDLE = "fetal_head_ultrasound_segmentation"
-
-
-def run_to_forward(
-    images: Path, overlays: list[str], repeats: int, bundle: str = BUNDLE, amp: bool = False
-) -> dict[str, float]:
-    """Seconds of whole runs and of bare forward passes (in bfloat16 with `amp`), alternating; the medians' ratio."""
-    import torch
-    from monai.bundle import ConfigParser
-
-    from fetal_monai.bundles import bundle_dir
-
-    logging.disable(logging.WARNING)
-    root = bundle_dir(bundle)
-    whole, forward, count = [], [], 0
-    for repeat in range(repeats + 1):
-        with tempfile.TemporaryDirectory() as out:
-            parser = ConfigParser()
-            parser.read_config([str(root / "configs" / f"{name}.yaml") for name in ("inference", *overlays)])
-            parser.update(
-                {"bundle_root": str(root), "dataset_dir": str(images), "output_dir": out, "progress": False}
-            )
-            network = parser.get_parsed_content("network").eval()
-            evaluator = parser.get_parsed_content("evaluator")
-            start = time.perf_counter()
-            evaluator.run()
-            seconds = time.perf_counter() - start
-            batches = [batch["image"] for batch in parser.get_parsed_content("dataset")]
-            device = parser.get_parsed_content("device")
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=amp):
-                start = time.perf_counter()
-                for batch in batches:
-                    network(batch.to(device))
-                if device.type == "cuda":
-                    torch.cuda.synchronize()
-            if repeat:  # the first warms up
-                whole.append(seconds)
-                forward.append(time.perf_counter() - start)
-            count = sum(len(batch) for batch in batches)
-    return {
-        "pictures": count,
-        "whole_s": statistics.median(whole),
-        "forward_s": statistics.median(forward),
-        "ratio": statistics.median(w / f for w, f in zip(whole, forward, strict=True)),
-    }
 
 
 def command(arguments: list[str]) -> float:
@@ -130,15 +86,16 @@ def main() -> None:
     parser.add_argument("--overlay", action="append", default=[], help="e.g. segnet")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    results = {"run_to_forward": run_to_forward(arguments.images, arguments.overlay, arguments.repeats)}
+    results = {
+        "run_to_forward": run_to_forward(
+            arguments.images, BUNDLE, bare_network, arguments.repeats, arguments.overlay
+        )
+    }
     pictures = sorted(
         p for p in arguments.images.iterdir() if p.suffix == ".png" and "_Annotation" not in p.stem
     )
     results |= commands(pictures[0], arguments.repeats)
-    for name, values in results.items():
-        print(name, {key: round(value, 3) for key, value in values.items()})
-    if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    tell(results, arguments.out)
 
 
 if __name__ == "__main__":
