@@ -66,11 +66,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fetal-monai {fetal_monai.__version__}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error, and the log")
+    spaced = argparse.ArgumentParser(add_help=False)
+    spaced.add_argument(
+        "--spacing-mm", type=_spacing, metavar="MM", help="mm per pixel of all scans, or ROW,COLUMN"
+    )
+    spaced.add_argument(
+        "--allow-ruler",
+        action="store_true",
+        help="2D ultrasound without spacing: read it from the depth ruler in the picture, and flag it",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser(
         "run",
-        parents=[common],
+        parents=[common, spaced],
         help="measure a folder of scans with a bundle",
         epilog=RUN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -78,14 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("bundle", metavar="BUNDLE", help="its name (see list), or the path of a bundle folder")
     run.add_argument("input", metavar="IN", help="a folder of scans, or one scan")
     run.add_argument("--out", required=True, metavar="OUT", help="folder for masks, tables and report.html")
-    run.add_argument(
-        "--spacing-mm", type=_spacing, metavar="MM", help="mm per pixel of all scans, or ROW,COLUMN"
-    )
-    run.add_argument(
-        "--allow-ruler",
-        action="store_true",
-        help="2D ultrasound without spacing: read it from the depth ruler in the picture, and flag it",
-    )
     run.add_argument(
         "--ga-weeks", type=_positive, metavar="W", help="gestational age of all scans, for centiles"
     )
@@ -166,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
     enhance = commands.add_parser(
         "enhance",
-        parents=[common],
+        parents=[common, spaced],
         help="clear 2D ultrasound pictures of marks and speckle, level gain and contrast",
         epilog=ENHANCE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -183,12 +184,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     enhance.add_argument(
         "--speckle", choices=("srad", "nlm"), default="srad", help="diffusion (srad), or non-local means"
-    )
-    enhance.add_argument(
-        "--spacing-mm", type=_spacing, metavar="MM", help="mm per pixel of all scans, or ROW,COLUMN"
-    )
-    enhance.add_argument(
-        "--allow-ruler", action="store_true", help="take a missing spacing from the picture's depth ruler"
     )
     enhance.add_argument("--json", action="store_true", help="print what became of the pictures as JSON")
     enhance.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
