@@ -1,8 +1,10 @@
 # make demo: the main job on the real scans in data/samples.   make test: every check.
 # Other Python: make demo PYTHON=python3.12      Extra options for pip: make demo PIP_ARGS="..."
+# Tests side by side: make test WORKERS=4 (each takes about 2 GB of memory and one core)
 PYTHON ?= python3
 EXTRAS ?= dicom,dev
 PIP_ARGS ?=
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -26,7 +28,7 @@ lint:
 types:
 	$(BIN)/mypy
 unit:
-	$(BIN)/python -m pytest --quiet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadscope
 
 # Runs again only when the list of dependencies or their pins have changed.
 $(STAMP): pyproject.toml constraints.txt
