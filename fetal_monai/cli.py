@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import fetal_monai
+from fetal_monai.listen.command import add_parser as add_listen
 
 __all__ = ["main"]
 
@@ -187,6 +188,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     enhance.add_argument("--json", action="store_true", help="print what became of the pictures as JSON")
     enhance.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+
+    add_listen(commands, common, _positive)
 
     report = commands.add_parser("report", parents=[common], help="make report.html of a finished run again")
     report.add_argument("output", metavar="OUT", help="the output folder of the run")

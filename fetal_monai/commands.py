@@ -11,6 +11,7 @@ from typing import Any
 
 from fetal_monai.bundles import UsageError, bundle_dir, copy_bundle, list_bundles
 from fetal_monai.files import plain
+from fetal_monai.listen.command import listen
 
 __all__ = [
     "UsageError",
@@ -21,6 +22,7 @@ __all__ = [
     "explain",
     "fetch",
     "list",
+    "listen",
     "measure",
     "report",
     "run",
