@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import logging
@@ -80,6 +81,9 @@ class Measuring:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            if self._process.stdin is not None:
+                with contextlib.suppress(OSError):  # what it never read
+                    self._process.stdin.close()
 
     def next(self) -> bool:
         """Measure the study that waits longest; False if there is none."""
@@ -160,6 +164,7 @@ class Measuring:
 def _listen(process: subprocess.Popen[str], answers: queue.Queue[str]) -> None:
     """Hand on what the process answers, and an empty line when it has ended."""
     assert process.stdout is not None
-    for line in process.stdout:
-        answers.put(line)
+    with process.stdout:
+        for line in process.stdout:
+            answers.put(line)
     answers.put("")

@@ -107,17 +107,16 @@ def _work(stop: threading.Event, *steps: Callable[[], Any]) -> None:
 def _hand_on(spool: Spool, arrivals: Arrivals) -> None:
     for study in arrivals.complete(spool.studies("receiving")):
         again = spool.folder("sent", study).exists()
+        count = sum(map(len, spool.instances("receiving", study).values()))
         try:
-            if not spool.complete(study):
-                continue
+            state = spool.complete(study)
         except (OSError, ValueError) as error:  # the others go on
             LOG.error("study %s: %s", study, cause_of(error))
             continue
-        arrivals.forget(study)
-        is_ready = spool.folder("ready", study).exists()
-        count = sum(map(len, spool.instances("ready" if is_ready else "failed", study).values()))
-        what = "put aside, part of it was cleared" if not is_ready else "again" if again else "complete"
-        LOG.info("study %s: %d images, %s", study, count, what)
+        if state:
+            arrivals.forget(study)
+            what = "put aside, part of it was cleared" if state == "failed" else "to be measured"
+            LOG.info("study %s: %d images came, %s%s", study, count, what, " again" if again else "")
 
 
 def _clear(spool: Spool, keep_s: float) -> None:

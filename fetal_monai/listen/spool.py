@@ -101,18 +101,18 @@ class Spool:
         series = sorted((self.folder(state, study) / "in").glob("*"))
         return {one.name: {path.stem for path in one.glob("*.dcm")} for one in series}
 
-    def complete(self, study: str) -> bool:
-        """Hand a study on to be measured, with what is kept of it; False while an earlier part is on its way.
+    def complete(self, study: str) -> str:
+        """Hand a study on to be measured, with what is kept of it: `ready`, or nothing while a part is on its way.
 
-        A part of a series that was measured and cleared before is put aside.
+        It is `failed`, and put aside, where it has a part only of a series that was measured and cleared before.
         """
         with self._lock:
             if any(self.folder(state, study).exists() for state in ("ready", "done")):
-                return False
+                return ""
             folder = self.folder("receiving", study)
             if not any(self.instances("receiving", study).values()):  # killed before the first was there
                 self._remove(folder)
-                return False
+                return ""
             for state in ("sent", "failed"):
                 for earlier in (self.folder(state, study) / "in").glob("*/*.dcm"):
                     target = folder / "in" / earlier.parent.name / earlier.name
@@ -123,9 +123,9 @@ class Spool:
             os.utime(folder)
             if any(series in known and known[series] - now[series] for series in now):
                 self._aside("receiving", study, LATE)
-            else:
-                self._move(study, "receiving", "ready")
-        return True
+                return "failed"
+            self._move(study, "receiving", "ready")
+            return "ready"
 
     def begin(self, study: str) -> Path:
         """Begin to measure a ready study: a folder for it that nobody else writes to, not made yet."""
