@@ -86,10 +86,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("bundle", metavar="BUNDLE", help="its name (see list), or the path of a bundle folder")
-    run.add_argument("input", metavar="IN", help="a folder of scans, or one scan")
+    run.add_argument("input", metavar="IN", help="a folder of scans, one scan, or a DICOMDIR")
     run.add_argument("--out", required=True, metavar="OUT", help="folder for masks, tables and report.html")
     run.add_argument(
         "--ga-weeks", type=_positive, metavar="W", help="gestational age of all scans, for centiles"
+    )
+    run.add_argument(
+        "--series",
+        action="append",
+        metavar="N",
+        help="of a DICOM study: the series of this number or UID, may be repeated; or all that fit",
     )
     run.add_argument(
         "--dicom",

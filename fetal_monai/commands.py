@@ -252,6 +252,7 @@ def _asked(args: argparse.Namespace, progress: bool) -> dict[str, Any]:
         "spacing_mm": args.spacing_mm,
         "allow_ruler": args.allow_ruler or None,
         "ga_weeks": args.ga_weeks,
+        "series": args.series and ",".join(args.series),
         "dicom": args.dicom or None,
         "deidentify": args.deidentify or None,
         "resume": args.resume or None,

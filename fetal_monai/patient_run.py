@@ -65,7 +65,7 @@ class PatientRun(VolumeRun):
         from fetal_monai.scan import find_patients
 
         only = self.sequences[0] if self.sequences is not None and len(self.sequences) == 1 else None
-        found, skipped = find_patients(self.input, unnamed=only)
+        found, skipped = find_patients(self.input, unnamed=only, series=self.series)
         return [self._limited(patient) for patient in found], skipped
 
     def _limited(self, patient: PatientSource) -> PatientSource:

@@ -45,9 +45,11 @@ class ScanRun:
         only: paths of the scans to take from ``dataset_dir``; None for all.
         about: more for ``run.json``, such as the ``curves`` that the report draws.
         allow_ruler: take the spacing of pictures that have none from their depth ruler.
+        series: DICOM series to take, by number or SeriesInstanceUID, several with commas; None for all pictures, and
+            for the volume that fits; ``all`` for every volume that does.
 
     Raises:
-        ScanError: there is no scan at all, or the spacing makes no sense.
+        ScanError: there is no scan at all, the spacing makes no sense, or it must be asked which series is meant.
         ValueError: ``output_dir`` can't be written to, or an argument is not of its kind.
     """
 
@@ -69,8 +71,10 @@ class ScanRun:
         only: Sequence[str] | None = None,
         about: Mapping[str, Any] | None = None,
         allow_ruler: bool | str = False,
+        series: str | int | Sequence[str | int] | None = None,
     ) -> None:
         from fetal_monai.scan import ScanError, read_spacing_csv
+        from fetal_monai.scan.series_choice import asked_series
 
         self.clock = time.perf_counter()
         self.input, self.output_dir = Path(dataset_dir), Path(output_dir)
@@ -78,6 +82,7 @@ class ScanRun:
         self.ga_weeks = None if as_optional(ga_weeks) is None else _number(ga_weeks, "ga_weeks")
         self.spacing_mm = _spacing(spacing_mm, self.axes)
         self.allow_ruler = as_bool(allow_ruler, "allow_ruler")
+        self.series = asked_series(series)
         self.sources, self.skipped = self._find()
         self.table = read_spacing_csv(self.input if self.input.is_dir() else self.input.parent)
         filenames = [name for source in self.sources for name in self._filenames(source)]
@@ -131,8 +136,9 @@ class ScanRun:
 
     def _find(self) -> tuple[list[ScanSource], list[dict[str, str]]]:
         from fetal_monai.scan import find_scans
+        from fetal_monai.scan.series_choice import choose_pictures
 
-        return find_scans(self.input)
+        return choose_pictures(find_scans(self.input), self.series)
 
     def _read(self, source: ScanSource) -> Any:
         from fetal_monai.scan import read_scan

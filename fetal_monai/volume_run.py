@@ -24,7 +24,7 @@ class VolumeRun(ScanRun):
         settings, kwargs: as for ``ScanRun``.
 
     Raises:
-        ScanError: there is no volume at all, or the spacing makes no sense.
+        ScanError: there is no volume at all, the spacing makes no sense, or it must be asked which series is meant.
         ValueError: as for ``ScanRun``.
     """
 
@@ -44,8 +44,9 @@ class VolumeRun(ScanRun):
 
     def _find(self) -> tuple[list[ScanSource], list[dict[str, str]]]:
         from fetal_monai.scan import find_volumes
+        from fetal_monai.scan.series_choice import choose_volumes
 
-        return find_volumes(self.input)
+        return choose_volumes(find_volumes(self.input), self.series)
 
     def _read(self, source: ScanSource) -> Any:
         from fetal_monai.scan import read_volume_scan

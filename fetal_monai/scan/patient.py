@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fetal_monai.scan.dicomdir import dicomdir_of
 from fetal_monai.scan.errors import ScanError
 from fetal_monai.scan.patient_groups import PatientVolume, at_home, contains, folder_of, group_volumes
 from fetal_monai.scan.patient_names import (
@@ -17,6 +18,7 @@ from fetal_monai.scan.patient_names import (
     words_of,
 )
 from fetal_monai.scan.patient_source import COLUMNS, SEQUENCES, PatientSource, patient_of
+from fetal_monai.scan.series_choice import Asked, only_series
 from fetal_monai.scan.source import ScanSource, bare_name, kind_of, posix_below
 from fetal_monai.scan.volume_source import find_volumes
 
@@ -30,7 +32,7 @@ CHANNELS_FILE = "dataset.json"  # of the Medical Segmentation Decathlon, whose f
 
 
 def find_patients(
-    path: str | Path, unnamed: str | None = None
+    path: str | Path, unnamed: str | None = None, series: Asked = None
 ) -> tuple[list[PatientSource], list[dict[str, str]]]:
     """List the patients of a folder (recursively and sorted), of one file or of a CSV, and what is left out and why.
 
@@ -41,16 +43,16 @@ def find_patients(
     where a dataset.json says which (Medical Segmentation Decathlon). A CSV is read as :func:`read_patient_table`
     says. PNG, JPEG, BMP and TIFF are slices. Label files, volumes that show another sequence beside a patient's,
     and pictures beside its volumes are left out. `unnamed` is the sequence of files that say nothing of it, each
-    of which then is a patient. Raises ScanError if the path does not exist or holds no patient at all; what is
-    wrong with one is its `error`.
+    of which then is a patient. Of DICOM only the `series` that are asked for count. Raises ScanError if the path does
+    not exist, or holds no patient, or no such series; what is wrong with one patient is its `error`.
     """
     path = Path(path)
     if path.name.lower().endswith(".csv") and path.is_file():
         from fetal_monai.scan.patient_table import read_patient_table
 
         return read_patient_table(path), []
-    found, skipped = find_volumes(path, pictures=True)
-    if path.is_file():
+    found, skipped = only_series(find_volumes(path, pictures=True), series)
+    if path.is_file() and dicomdir_of(path) is None:
         return [_of_one_file(path, found[0], unnamed)], []
     images = []
     for row in skipped:

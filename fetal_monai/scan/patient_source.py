@@ -44,7 +44,8 @@ def patient_of(
             if len(found) > 1
         ]
         if doubled:
-            error = f"{name}: {'; '.join(doubled)}; keep one, or list the files in a CSV ({COLUMNS})"
+            choose = ", choose DICOM by --series" if any(source.files for _, source in volumes) else ""
+            error = f"{name}: {'; '.join(doubled)}; keep one{choose}, or list the files in a CSV ({COLUMNS})"
         elif not any(by_sequence.values()):
             among = [source for _, source in volumes]
             error = (

@@ -58,22 +58,35 @@ def source_of(scan: ScanSource | str | Path) -> ScanSource:
 
 
 def find_scans(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str]]]:
-    """List the scans of a file or, recursively and sorted, of a folder, and what is left out and why.
+    """List the scans of a file, of a DICOMDIR or, recursively and sorted, of a folder, and what is left out and why.
 
-    Hidden files and folders are not looked at. Two inputs that would write the same outputs both carry an
-    error. Raises ScanError if the path does not exist or holds no image at all.
+    Hidden files and folders are not looked at. Two inputs that would write the same outputs both carry an error, and
+    so does an image that a DICOMDIR lists, but that is not there. Raises ScanError if the path does not exist or holds
+    no image at all.
     """
+    from fetal_monai.scan.dicomdir import dicomdir_of, missing_text, read_dicomdir
+
     path = Path(path)
-    if path.is_file():
+    dicomdir = dicomdir_of(path)
+    listed = [] if dicomdir is None else read_dicomdir(dicomdir)
+    if path.is_file() and dicomdir is None:
         if not kind_of(path):
             raise ScanError(f"{path}: is no image by its name and content; {READ_TYPES}")
         return unique_stems(_sources(path, path.name)), []
-    if not path.is_dir():
+    if not path.is_dir() and dicomdir is None:
         raise ScanError(f"{path}: does not exist; give a folder of images, or one image")
-    sources: list[ScanSource] = []
+    sources = [
+        ScanSource(
+            path.parent / image.name, image.name, image.name, error=f"{image.name}: {missing_text([image])}"
+        )
+        for image in listed
+        if image.path is None
+    ]
     skipped: list[dict[str, str]] = []
-    for file in sorted(walk(path), key=lambda file: posix_below(file, path)):
-        filename = posix_below(file, path)
+    root = path if path.is_dir() else path.parent
+    files = walk(path) if path.is_dir() else (image.path for image in listed if image.path is not None)
+    for file in sorted(files, key=lambda file: posix_below(file, root)):
+        filename = posix_below(file, root)
         if reason := _reason_to_skip(file):
             skipped.append({"filename": filename, "reason": reason})
         else:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from fetal_monai.scan.dicomdir import ListedImage, dicomdir_of, missing_text, read_dicomdir
 from fetal_monai.scan.errors import ScanError, is_of_the_system
 from fetal_monai.scan.source import (
     OWN_OUTPUTS,
@@ -44,13 +45,18 @@ def find_volumes(path: str | Path, pictures: bool = False) -> tuple[list[ScanSou
     """List the volumes of a file or, recursively and sorted, of a folder, and what is left out and why.
 
     Slices of one folder with one SeriesInstanceUID are a volume, named after the folder, or
-    `<folder>/series_<number>` where it holds several. Masks, label maps and outputs of earlier runs are known by
+    `<folder>/series_<number>` where it holds several; those of a DICOMDIR, or of a folder that has one, wherever they
+    lie. Masks, label maps and outputs of earlier runs are known by
     their names. With `pictures`, PNG, JPEG, BMP and TIFF count as volumes of one slice. Two inputs that would write the
     same outputs both carry an error. Raises ScanError if the path does not exist or holds no volume at all.
     """
     path = Path(path)
     skipped: list[dict[str, str]] = []
-    if path.is_file():
+    dicomdir = dicomdir_of(path)
+    listed = [] if dicomdir is None else read_dicomdir(dicomdir)
+    if dicomdir == path:
+        root, files = path.parent, [image.path for image in listed if image.path is not None]
+    elif path.is_file():
         root, files = path.parent, [path]
         if (kind := kind_of(path)) in ("", *(() if pictures else ("raster",))):
             raise ScanError(
@@ -77,7 +83,7 @@ def find_volumes(path: str | Path, pictures: bool = False) -> tuple[list[ScanSou
             if kind_of(file) != "dicom":
                 sources.append(_file(file, filename))
             elif (found := _slice(file, filename)) is not None:
-                slices[file.parent].append(found)
+                slices[root if dicomdir else file.parent].append(found)
             else:
                 skipped.append({"filename": filename, "reason": "a DICOM without an image"})
         except ScanError as error:
@@ -87,7 +93,7 @@ def find_volumes(path: str | Path, pictures: bool = False) -> tuple[list[ScanSou
             sources.append(replace(_file(file, filename), error=text))
     for folder, members in slices.items():
         below = posix_below(folder, root)
-        sources += _series(folder, "" if below == "." else below, members, root)
+        sources += _series(folder, "" if below == "." else below, members, root, listed)
     if not sources:
         among = f" among its {len(skipped)} files" if skipped else ""
         hint = f"; {PICTURES}" if any("2D" in entry["reason"] for entry in skipped) else ""
@@ -128,22 +134,31 @@ def _slice(path: Path, filename: str) -> _Slice | None:
     return _Slice(path, filename, uid, number)
 
 
-def _series(folder: Path, below: str, slices: Sequence[_Slice], root: Path) -> list[ScanSource]:
-    """The volumes of one folder: a series of one file is named after it."""
+def _series(
+    folder: Path, below: str, slices: Sequence[_Slice], root: Path, listed: Sequence[ListedImage]
+) -> list[ScanSource]:
+    """The volumes of one folder: a series of one file is named after it. What is `listed` must be there."""
     by_series: dict[str, list[_Slice]] = defaultdict(list)
     for one in slices:
         by_series[one.series].append(one)
-    sources = [
-        replace(_file(members[0].path, members[0].filename), files=(members[0].path,))
-        for members in by_series.values()
-        if len(members) == 1
-    ]
+    missing: dict[str, list[ListedImage]] = defaultdict(list)
+    for image in listed:
+        if image.path is None:
+            missing[image.series].append(image)
+    sources: list[ScanSource] = []
     several = [members for members in by_series.values() if len(members) > 1]
     numbers = [members[0].number for members in several]
-    for place, (members, number) in enumerate(zip(several, numbers, strict=True), start=1):
-        name = below or root.resolve().name or "series"
-        if len(several) > 1:
-            again = f"_{place}" if numbers.count(number) > 1 else ""
-            name = f"{below}/series_{number}{again}".lstrip("/")
-        sources.append(ScanSource(folder, name, name, files=tuple(one.path for one in members)))
+    for series, members in by_series.items():
+        files = tuple(one.path for one in members)
+        if len(members) == 1:
+            source = replace(_file(members[0].path, members[0].filename), files=files)
+        else:
+            name, number = below or root.resolve().name or "series", members[0].number
+            if len(several) > 1:
+                again = f"_{several.index(members) + 1}" if numbers.count(number) > 1 else ""
+                name = f"{below}/series_{number}{again}".lstrip("/")
+            source = ScanSource(folder, name, name, files=files)
+        if series in missing:
+            source = replace(source, error=f"{source.filename}: {missing_text(missing[series])}")
+        sources.append(source)
     return sources
