@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,13 +31,18 @@ class ListedImage(NamedTuple):
     series: str
 
 
-def dicomdir_of(path: Path) -> Path | None:
-    """The DICOMDIR that a path is, or that stands in a folder; None if there is none."""
-    if path.is_dir():
-        return next(
-            (child for child in sorted(path.iterdir()) if dicomdir_of(child) and child.is_file()), None
-        )
-    return path if path.name.lower() == NAME and path.is_file() else None
+def dicomdir_of(path: Path) -> tuple[Path | None, list[ListedImage]]:
+    """The DICOMDIR that a path is, or that stands in a folder, and what it lists; None and nothing without one.
+
+    Raises ScanError if the path itself is a DICOMDIR that can't be read; one in a folder is then passed over.
+    """
+    if path.is_file():
+        return (path, read_dicomdir(path)) if path.name.lower() == NAME else (None, [])
+    for child in sorted(path.iterdir()) if path.is_dir() else ():
+        if child.name.lower() == NAME and child.is_file():
+            with suppress(ScanError):
+                return child, read_dicomdir(child)
+    return None, []
 
 
 def read_dicomdir(path: Path) -> list[ListedImage]:
@@ -65,9 +71,8 @@ def read_dicomdir(path: Path) -> list[ListedImage]:
 
 def missing_text(images: Sequence[ListedImage]) -> str:
     """What is said of a series of which these images are not there."""
-    what = "is" if len(images) == 1 else f"has {len(images)} images"
-    such = "" if len(images) == 1 else f", such as {images[0].name}"
-    return f"{what} in a DICOMDIR, but not there{such}; copy the whole disc or study again"
+    count = "an image" if len(images) == 1 else f"{len(images)} images"
+    return f"its DICOMDIR lists {count} more, such as {images[0].name}; copy the whole disc or study again"
 
 
 def _records(dataset: Dataset) -> Iterator[tuple[Dataset, str]]:
@@ -88,7 +93,7 @@ def _records(dataset: Dataset) -> Iterator[tuple[Dataset, str]]:
 
 def _located(folder: Path, record: Dataset, series: str) -> ListedImage:
     value = record.ReferencedFileID
-    parts = [value] if isinstance(value, str) else [str(part) for part in value]
+    parts = [str(part).strip() for part in ([value] if isinstance(value, str) else value)]
     if any(part in ("", ".", "..") or "/" in part or "\\" in part or ":" in part for part in parts):
         raise ScanError(
             f"{folder}: its DICOMDIR names files outside of it; give the folder that holds the images"

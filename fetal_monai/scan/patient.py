@@ -52,7 +52,7 @@ def find_patients(
 
         return read_patient_table(path), []
     found, skipped = only_series(find_volumes(path, pictures=True), series)
-    if path.is_file() and dicomdir_of(path) is None:
+    if path.is_file() and dicomdir_of(path)[0] is None:
         return [_of_one_file(path, found[0], unnamed)], []
     images = []
     for row in skipped:

@@ -10,7 +10,7 @@ from fetal_monai.scan.patient_names import OTHER, T1_OR_FLAIR, kind_of_words, wo
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["OTHER_TYPES", "OTHER_WORDS", "header_words", "image_types", "sequence_of_headers"]
+__all__ = ["OTHER_TYPES", "OTHER_WORDS", "image_types", "sequence_of_headers"]
 
 MODALITIES = ("MR", "OT", "")  # and files that do not say
 OTHER_TYPES = {
@@ -38,7 +38,7 @@ def sequence_of_headers(dataset: Dataset) -> str | None:
     modality = str(dataset.get("Modality") or "")
     if modality not in MODALITIES or types & OTHER_TYPES or "EP" in scanning:
         return None
-    words = header_words(dataset)
+    words = _words(dataset)
     kind = OTHER if OTHER_WORDS & set(words) else kind_of_words(words)
     ti_ms, te_ms = _number(dataset, "InversionTime", "InversionTimes"), _echo_time(dataset)
     if kind == OTHER:
@@ -57,8 +57,7 @@ def sequence_of_headers(dataset: Dataset) -> str | None:
     return kind or None
 
 
-def header_words(dataset: Dataset) -> list[str]:
-    """The words of SeriesDescription, or of ProtocolName where the former name no sequence."""
+def _words(dataset: Dataset) -> list[str]:
     words: list[str] = []
     for keyword in ("SeriesDescription", "ProtocolName"):
         words = words_of(str(dataset.get(keyword) or ""), anywhere=True)

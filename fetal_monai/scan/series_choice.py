@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fetal_monai.scan.errors import ScanError
-from fetal_monai.scan.patient_headers import OTHER_TYPES, OTHER_WORDS, header_words, image_types
-from fetal_monai.scan.patient_names import OTHER, T1_OR_FLAIR, kind_of_words
+from fetal_monai.scan.patient_headers import OTHER_TYPES, OTHER_WORDS, image_types
+from fetal_monai.scan.patient_names import OTHER, T1_OR_FLAIR, kind_of_words, words_of
 from fetal_monai.scan.source import ScanSource, kind_of
 
 if TYPE_CHECKING:
@@ -194,7 +194,8 @@ def _describe(header: Dataset) -> Series:
 
 def _unfit(header: Dataset, images: int) -> str:
     """Why a series can be no T2-weighted stack; nothing where its headers leave it open."""
-    modality, types, words = str(header.get("Modality") or ""), image_types(header), header_words(header)
+    modality, types = str(header.get("Modality") or ""), image_types(header)
+    words = words_of(_describe(header).description, anywhere=True)
     kind = OTHER if types & OTHER_TYPES or OTHER_WORDS & set(words) else kind_of_words(words)
     if modality not in VOLUMES:
         return f"of modality {modality}"
@@ -222,7 +223,7 @@ def _header(path: Path) -> Dataset | None:
         return None
     try:
         header = read_header(path)
-        _describe(header), image_types(header), header_words(header)
+        _describe(header), image_types(header)
     except Exception as error:  # whatever pydicom makes of such bytes; reading the image tells why
         if isinstance(error, MemoryError):
             raise

@@ -29,6 +29,7 @@ DICOM = (".dcm", ".dicom", ".ima")
 OWN_OUTPUTS = ("_seg", "_map", "_overlay", "_compare")
 OWN_REPORT = "_sr"  # in DICOM
 MAX_FRAMES = 100_000
+NOT_THERE = "is listed in the DICOMDIR, but not there; copy the whole disc or study again"
 READ_TYPES = "PNG, JPEG, BMP, TIFF, DICOM, NIfTI, MHA and NRRD are read"
 
 
@@ -64,11 +65,10 @@ def find_scans(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str]]
     so does an image that a DICOMDIR lists, but that is not there. Raises ScanError if the path does not exist or holds
     no image at all.
     """
-    from fetal_monai.scan.dicomdir import dicomdir_of, missing_text, read_dicomdir
+    from fetal_monai.scan.dicomdir import dicomdir_of
 
     path = Path(path)
-    dicomdir = dicomdir_of(path)
-    listed = [] if dicomdir is None else read_dicomdir(dicomdir)
+    dicomdir, listed = dicomdir_of(path)
     if path.is_file() and dicomdir is None:
         if not kind_of(path):
             raise ScanError(f"{path}: is no image by its name and content; {READ_TYPES}")
@@ -76,9 +76,7 @@ def find_scans(path: str | Path) -> tuple[list[ScanSource], list[dict[str, str]]
     if not path.is_dir() and dicomdir is None:
         raise ScanError(f"{path}: does not exist; give a folder of images, or one image")
     sources = [
-        ScanSource(
-            path.parent / image.name, image.name, image.name, error=f"{image.name}: {missing_text([image])}"
-        )
+        ScanSource(path.parent / image.name, image.name, image.name, error=f"{image.name}: {NOT_THERE}")
         for image in listed
         if image.path is None
     ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from fetal_monai.scan.dicomdir import ListedImage, dicomdir_of, missing_text, read_dicomdir
+from fetal_monai.scan.dicomdir import ListedImage, dicomdir_of, missing_text
 from fetal_monai.scan.errors import ScanError, is_of_the_system
 from fetal_monai.scan.source import (
     OWN_OUTPUTS,
@@ -52,8 +52,7 @@ def find_volumes(path: str | Path, pictures: bool = False) -> tuple[list[ScanSou
     """
     path = Path(path)
     skipped: list[dict[str, str]] = []
-    dicomdir = dicomdir_of(path)
-    listed = [] if dicomdir is None else read_dicomdir(dicomdir)
+    dicomdir, listed = dicomdir_of(path)
     if dicomdir == path:
         root, files = path.parent, [image.path for image in listed if image.path is not None]
     elif path.is_file():
