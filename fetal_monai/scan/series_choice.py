@@ -151,11 +151,17 @@ def _only(
 
 def _question(sources: Sequence[ScanSource], series: Sequence[Series], fit: bool) -> ScanSource:
     """The first of the sources, with an error that asks which is meant."""
-    name = os.path.commonpath([source.filename for source in sources]) or sources[0].path.resolve().name
+    name = os.path.commonpath([source.filename for source in sources]) or _root(sources[0])
     what = f"{len(series)} series fit" if fit else f"none of {len(series)} series fits"
     first = min(series, key=_order)
     example = f"choose with --series {first.number or first.uid}" + (f", or --series {ALL}" if fit else "")
     return replace(sources[0], filename=name, error=f"{name}: {what}: {_listed(series)}; {example}")
+
+
+def _root(source: ScanSource) -> str:
+    """The name of the folder that a source's filename is below."""
+    path, parts = source.path.resolve(), Path(source.filename).parts
+    return path.parents[len(parts) - 1].name if path.name == parts[-1] else path.name
 
 
 def _listed(series: Iterable[Series]) -> str:

@@ -133,3 +133,22 @@ def test_real_file_that_was_made_smaller_has_no_spacing(read):
     scan = read_scan(sources[29])
     assert scan.spacing_mm is None and "region_outside_image" in scan.flags
     assert scan.image.shape == (240, 320)
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "shape", "spacing_mm"),
+    [
+        ("OBXXXX1A_rle.dcm", 1, (600, 800), 0.262287876),
+        ("OBXXXX1A_rle_2frame.dcm", 2, (600, 800), 0.262287876),
+        ("JPGLosslessP14SV1_1s_1f_8b.dcm", 1, (768, 1024), 0.254766965),
+        ("examples_ybr_color.dcm", 30, (240, 320), None),
+    ],
+)
+def test_real_files_have_the_spacing_of_their_region_or_none(name, frames, shape, spacing_mm):
+    sources, _ = find_scans(SAMPLES / name)
+    assert len(sources) == frames
+    for source in (sources[0], sources[-1]):
+        scan = read_scan(source)
+        assert scan.image.shape == shape and scan.image.std() > 10
+        assert scan.spacing_mm == (None if spacing_mm is None else pytest.approx((spacing_mm,) * 2, rel=1e-6))
+        assert scan.spacing_source == ("none" if spacing_mm is None else "dicom_region")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
@@ -15,6 +17,7 @@ from volume_files import oblique, phantom, read_one, reason, save_enhanced, save
 from fetal_monai.scan import ScanError, find_volumes, read_volume_scan
 
 SPACING = (0.8, 0.9, 3.0)
+MR_SAMPLES = Path(__file__).parents[2] / "data" / "samples" / "dicom_mr"
 
 
 @pytest.fixture
@@ -261,3 +264,18 @@ def test_damage_gives_a_scan_or_a_reason_and_nothing_else(tmp_path, data):
     for source in find_volumes(tmp_path)[0]:
         with suppress(ScanError):  # anything else fails the test
             read_volume_scan(source)
+
+
+# A real series
+
+
+def test_real_series_is_what_dcm2niix_makes_of_it():
+    sources, _ = find_volumes(MR_SAMPLES / "mr_0004")
+    (source,) = sources
+    assert len(source.files) == 8
+    reference = nibabel.load(MR_SAMPLES / "reference_mr_0004.nii.gz")
+    for time_point in (0, 1):
+        scan = read_volume_scan(source, time_point=time_point)
+        np.testing.assert_allclose(scan.affine, reference.affine, atol=1e-3)
+        np.testing.assert_array_equal(scan.image, np.asanyarray(reference.dataobj)[..., time_point])
+    assert "holds 2 images at each of its 4 positions" in reason(MR_SAMPLES / "mr_0004")
