@@ -12,7 +12,16 @@ import pydicom
 import pytest
 from brain_files import HALF, t2w
 from brains import brain_labels
-from bundle_runs import HEAD, MONAI_WARNS_OF_CONFIGS, MRI, SAMPLES, root_cause, run_bundle
+from bundle_runs import (
+    ANOMALY,
+    DETECTION,
+    HEAD,
+    MONAI_WARNS_OF_CONFIGS,
+    MRI,
+    SAMPLES,
+    root_cause,
+    run_bundle,
+)
 from dicom_out_readback import items, number
 from dicom_sources import SECRETS, errors_of, write_mr, write_ultrasound
 from PIL import Image
@@ -91,6 +100,34 @@ def test_deidentified_objects_name_no_patient(tmp_path, monkeypatch):
     ].ReferencedSOPInstanceUID == Deidentifier("key").uid(image.SOPInstanceUID)
     assert items(report, "Head Circumference")
     assert errors_of(run.out / "a_seg.dcm") == errors_of(run.out / "a_sr.dcm") == []
+
+
+def test_structures_are_regions_of_a_report_alone(tmp_path):
+    write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels(), pixel_mm=PIXEL_MM)
+    run = run_bundle(DETECTION, tmp_path / "in", tmp_path / "out", dicom=True)
+    assert run.files() == run.promised()
+    assert {"a_boxes.json", "a_sr.dcm"} <= run.files() and "a_seg.dcm" not in run.files()
+    assert errors_of(run.out / "a_sr.dcm") == []
+    boxes = json.loads((run.out / "a_boxes.json").read_text(encoding="utf-8"))["boxes"]
+    shown = [box["bbox"] for box in boxes if box["shown"]]
+    regions = items(pydicom.dcmread(run.out / "a_sr.dcm"), "Image Region")
+    assert len(regions) == len(shown) >= 3
+    for region, (x, y, width, height) in zip(regions, shown, strict=True):
+        corners = np.reshape(region.GraphicData, (-1, 2))
+        assert corners.min(axis=0) == pytest.approx([x, y], abs=0.01)
+        assert np.ptp(corners, axis=0) == pytest.approx([width, height], abs=0.02)
+
+
+def test_score_of_a_head_is_a_report_alone(tmp_path):
+    write_ultrasound(tmp_path / "in" / "a.dcm", head_pixels(), pixel_mm=PIXEL_MM)
+    run = run_bundle(ANOMALY, tmp_path / "in", tmp_path / "out", dicom=True)
+    assert run.files() == run.promised() and "a_sr.dcm" in run.files()
+    assert not list(run.out.glob("*_seg.dcm"))
+    assert errors_of(run.out / "a_sr.dcm") == []
+    report = pydicom.dcmread(run.out / "a_sr.dcm")
+    (row,) = run.table
+    assert number(items(report, "Anomaly score")[0]) == pytest.approx(float(row["anomaly_score"]))
+    assert items(report, "Image Region")[0].GraphicType == "ELLIPSE"
 
 
 def test_what_can_not_be_made_loses_nothing(tmp_path):

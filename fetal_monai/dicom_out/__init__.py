@@ -7,6 +7,7 @@ Needs highdicom: ``pip install "fetal_monai[dicom]"``.
 from fetal_monai.dicom_out.objects import Made, dicom_objects
 from fetal_monai.dicom_out.origin import Origin
 from fetal_monai.dicom_out.planes import Plane, picture_plane, volume_planes
+from fetal_monai.dicom_out.regions import Region, structure_regions
 from fetal_monai.dicom_out.terms import KINDS, Kind, Segment
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "Made",
     "Origin",
     "Plane",
+    "Region",
     "Segment",
     "dicom_objects",
     "picture_plane",
+    "structure_regions",
     "volume_planes",
 ]

@@ -7,10 +7,19 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fetal_monai.dicom_out.terms import MEASURES, VOLUME, Kind, MeasureTerm, Segment, own_code, unit_of
+from fetal_monai.dicom_out.terms import (
+    MEASURES,
+    VOLUME,
+    Kind,
+    MeasureTerm,
+    Segment,
+    finding_code,
+    own_code,
+    unit_of,
+)
 from fetal_monai.record import Record, format_value
 
-__all__ = ["comments", "measured", "measurement"]
+__all__ = ["comments", "evaluations", "measured", "measurement"]
 
 PROPERTY = re.compile(r"_((z|centile)(_low|_high)?|low|high)$")  # told with the measure before it
 Z_SCORE, PERCENTILE = ("121416", "Z-Score of measurement"), ("121415", "Percentile Ranking of measurement")
@@ -37,10 +46,13 @@ def measured(record: Record) -> list[str]:
     ]
 
 
-def measurement(record: Record, name: str, kind: Kind, segment: Segment | None = None) -> Any:
+def measurement(
+    record: Record, name: str, kind: Kind, segment: Segment | None = None, line: Any = None
+) -> Any:
     """One measure as TID 300 has it, rounded as `measurements.csv` rounds it.
 
-    In a group that is about one `segment` alone its volume is just that.
+    In a group that is about one `segment` alone its volume is just that. `line` (`CoordinatesForMeasurement`) is what
+    a length was taken along.
     """
     from highdicom import sr
     from pydicom.sr.coding import Code
@@ -56,6 +68,7 @@ def measurement(record: Record, name: str, kind: Kind, segment: Segment | None =
         finding_sites=sites,
         method=term.method,
         properties=_properties(record, name, kind, unit),
+        referenced_coordinates=None if line is None else [line],
     )
     inner = item[0].ContentSequence if "ContentSequence" in item[0] else []
     kind_of_value = sr.RelationshipTypeValues.INFERRED_FROM
@@ -69,18 +82,36 @@ def measurement(record: Record, name: str, kind: Kind, segment: Segment | None =
     return item
 
 
-def comments(record: Record, algorithm: str) -> Iterator[str]:
+def evaluations(record: Record, kind: Kind) -> list[Any]:
+    """The measures of the kind that are words, as qualitative evaluations; none where a flag says not to use them."""
+    from highdicom import sr
+
+    from fetal_monai.report.flags import level_of
+
+    if level_of(record.all_flags) == "stop":
+        return []
+    words = ((concept, record.measures.get(name)) for name, concept in kind.evaluations.items())
+    return [
+        sr.QualitativeEvaluation(concept, finding_code(word))
+        for concept, word in words
+        if isinstance(word, str) and word
+    ]
+
+
+def comments(record: Record, kind: Kind, algorithm: str) -> Iterator[str]:
     """What a reader must know beside the numbers: intervals in words, spacing, and every flag explained."""
     from fetal_monai.report.flags import explain
     from fetal_monai.report.labels import describe_spacing, interval_text, label
 
     yield f"Research use only, not for clinical use. Made by {algorithm} without a reader."
+    yield from kind.notes
     if not measured(record) and any(_is_finite(record, name) for name in record.measures):
         yield "Measures were left out: a flag below says not to use them."
     for name in measured(record):
         if text := interval_text(record, name):
             yield f"{label(name)}: 90 % interval {text}."
-    yield f"Spacing: {describe_spacing(record)}."
+    if record.has_lengths:
+        yield f"Spacing: {describe_spacing(record)}."
     for flag in map(explain, record.all_flags):
         yield f"{flag.label.capitalize()}: {flag.sentence}"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fetal_monai.dicom_out.measurements import comments, measured, measurement
+from fetal_monai.dicom_out.measurements import comments, evaluations, measured, measurement
 from fetal_monai.dicom_out.origin import Origin
 from fetal_monai.dicom_out.planes import Plane
+from fetal_monai.dicom_out.regions import Region, closed
 from fetal_monai.dicom_out.segmentation import SR, series_number, tracking_uid
 from fetal_monai.dicom_out.terms import OWN_SCHEME, Kind
 from fetal_monai.record import Record
@@ -31,11 +33,13 @@ def make_report(
     kind: Kind,
     origin: Origin,
     uids: tuple[str, str],
+    regions: Sequence[Region] = (),
 ) -> Dataset:
     """The report (Comprehensive SR) of `record`: a group of measures for each segment in `found`, and one for the rest.
 
-    A picture's group has the ellipse in `record.extra` as its region, a volume's groups refer to the segments of
-    `mask`. Flags and intervals stand there in words too. `uids` are those of series and instance.
+    A picture's group has the ellipse in `record.extra` as its region, beside one group on each of its `regions`; a
+    volume's groups refer to the segments of `mask`. Flags and intervals stand there in words too. `uids` are those of
+    series and instance.
     """
     from highdicom import sr
     from pydicom.sr.codedict import codes
@@ -66,14 +70,23 @@ def make_report(
                     **shared,
                 )
             )
+    for region in regions:
+        told.update(region.measures)
+        groups.append(_on_region(record, region, planes[0], kind, origin, shared))
+    lines = _lines(regions, planes[0])
     shared |= {
         "finding_type": kind.finding,
         "finding_sites": [sr.FindingSite(kind.site)],
-        "measurements": [measurement(record, name, kind) for name in measured(record) if name not in told],
+        "measurements": [
+            measurement(record, name, kind, line=lines.get(name))
+            for name in measured(record)
+            if name not in told
+        ],
+        "qualitative_evaluations": evaluations(record, kind),
     }
     whole = _whole(record, planes, kind, origin, shared)
     comment = Code("121106", "DCM", "Comment")
-    for text in comments(record, f"{origin.bundle} {origin.version}"):
+    for text in comments(record, kind, f"{origin.bundle} {origin.version}"):
         contains = sr.RelationshipTypeValues.CONTAINS
         whole[0].ContentSequence.append(sr.TextContentItem(comment, text, contains))
     report = sr.MeasurementReport(
@@ -97,6 +110,37 @@ def make_report(
     )
     made.CodingSchemeIdentificationSequence = [_own_scheme()]
     return made
+
+
+def _on_region(
+    record: Record, region: Region, plane: Plane, kind: Kind, origin: Origin, shared: Mapping[str, Any]
+) -> Any:
+    """The group of one region of a picture: its closed outline, and what is told of it alone."""
+    from highdicom import sr
+
+    finding, site = kind.findings[region.label]
+    image = sr.SourceImageForRegion(*_reference(plane))
+    own = replace(record, measures=dict(region.measures))
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(tracking_uid(plane, origin, region.name), region.name),
+        referenced_region=sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, closed(region.points), image),
+        finding_type=finding,
+        finding_sites=[sr.FindingSite(site)],
+        measurements=[measurement(own, name, kind) for name in measured(own)],
+        **shared,
+    )
+
+
+def _lines(regions: Iterable[Region], plane: Plane) -> dict[str, Any]:
+    """The lines that lengths were taken along, by the lengths' names."""
+    from highdicom import sr
+
+    image = sr.SourceImageForRegion(*_reference(plane))
+    return {
+        name: sr.CoordinatesForMeasurement(sr.GraphicTypeValues.POLYLINE, np.asarray(ends), image)
+        for region in regions
+        for name, ends in region.lines.items()
+    }
 
 
 def _whole(

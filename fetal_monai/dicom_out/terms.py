@@ -7,7 +7,9 @@ Segments take their codes from CID 7151 (segmentation property types), biometry 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pydicom.sr.coding import Code
 
@@ -21,6 +23,7 @@ __all__ = [
     "Kind",
     "MeasureTerm",
     "Segment",
+    "finding_code",
     "own_code",
     "unit_of",
 ]
@@ -37,8 +40,14 @@ CSF = Code("65216001", "SCT", "Cerebrospinal Fluid")
 SUBARACHNOID = Code("35951006", "SCT", "Subarachnoid space")
 LATERAL_VENTRICLE = Code("66720007", "SCT", "Lateral Ventricle")
 NEOPLASM = Code("108369006", "SCT", "Neoplasm")
+CAVUM = Code("74968005", "SCT", "Cavum of septum pellucidum")  # CID 7140
+CHOROID_PLEXUS = Code("80621003", "SCT", "Structure of choroid plexus")
+MIDLINE = Code("125030", "DCM", "Inter-Hemispheric Plane")  # of the brain, where the falx lies
+FETUS = Code("121026", "DCM", "Fetus")
+VIEW = Code("111031", "DCM", "Image View")
 LEFT, RIGHT = Code("7771000", "SCT", "Left"), Code("24028007", "SCT", "Right")
 VOLUME = Code("118565006", "SCT", "Volume")
+LATERAL_WIDTH = Code("12171-5", "LN", "Lateral Ventricle width")
 AGE = Code("18185-9", "LN", "Gestational Age")
 RANO = Code("C114879", "NCIt", "RANO")
 
@@ -82,7 +91,8 @@ class Segment:
 class Kind:
     """What a kind of bundle finds: `finding` heads the measures that belong to no single segment.
 
-    `population` says what centiles and z-scores refer to.
+    `population` says what centiles and z-scores refer to. `findings` are the codes of regions by their label, with the
+    site of each; `evaluations` the concepts of measures that are words; `notes` what a reader must always know.
     """
 
     name: str
@@ -91,6 +101,16 @@ class Kind:
     segments: tuple[Segment, ...]
     of_fetus: bool
     population: str = ""
+    findings: Mapping[str, tuple[Code, Code]] = field(default_factory=dict)
+    evaluations: Mapping[str, Code] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def own_code(name: str) -> Code:
+    """A code of our own for a measure that no standard has one for."""
+    from fetal_monai.report.labels import label
+
+    return Code(name, OWN_SCHEME, label(name)[:64])
 
 
 MEASURES = {
@@ -112,10 +132,17 @@ MEASURES = {
     "rano_diameter_mm": MeasureTerm(Code("103339001", "SCT", "Long axis"), method=RANO),
     "rano_perpendicular_mm": MeasureTerm(Code("131189007", "SCT", "Perpendicular Axis"), method=RANO),
 }
+BOX_WIDTH = "Short side of a box that a detector found, across the head; no caliper was put there"
+MEASURES |= {
+    "atrial_width_mm": MeasureTerm(LATERAL_WIDTH, LATERAL_VENTRICLE, citation=BOX_WIDTH),
+    "cavum_width_mm": MeasureTerm(Code("103355008", "SCT", "Width"), CAVUM, citation=BOX_WIDTH),
+    "p_value": MeasureTerm(
+        own_code("p_value"),
+        citation="Conformal: the share of healthy heads that score as high, of those that calibrated the score",
+    ),
+}
 for _side, _laterality in (("left", LEFT), ("right", RIGHT)):
-    MEASURES[f"atrial_width_{_side}_mm"] = MeasureTerm(
-        Code("12171-5", "LN", "Lateral Ventricle width"), LATERAL_VENTRICLE, _laterality
-    )
+    MEASURES[f"atrial_width_{_side}_mm"] = MeasureTerm(LATERAL_WIDTH, LATERAL_VENTRICLE, _laterality)
 
 _TISSUE_CODES = (  # in the order of TISSUES
     ("Extra-axial CSF", SUBSTANCE, CSF, SUBARACHNOID),
@@ -176,14 +203,52 @@ KINDS = {
         True,
     ),
     "brain_tumour": Kind("Brain tumour", NEOPLASM, BRAIN, _TUMOUR, False),
+    "fetal_structures": Kind(
+        "Structures of the fetal brain",
+        BRAIN,
+        HEAD,
+        (),
+        True,
+        findings={
+            "head": (HEAD, HEAD),
+            "midline_falx": (MIDLINE, BRAIN),
+            "cavum_septi_pellucidi": (CAVUM, BRAIN),
+            "choroid_plexus": (CHOROID_PLEXUS, BRAIN),
+            "lateral_ventricle": (LATERAL_VENTRICLE, BRAIN),
+        },
+        notes=(
+            "Regions are boxes round structures, not their outlines. Scores rank boxes and are no probabilities.",
+            "A structure that is not told of was not found, which is no evidence that it is missing.",
+            "The choroid plexus was learned from synthetic pictures alone and never compared with a real one.",
+        ),
+    ),
+    "fetal_anomaly": Kind(
+        "Fetal brain anomaly score",
+        HEAD,
+        HEAD,
+        (),
+        True,
+        notes=(
+            "The score says how unlike healthy heads this one looks. It names no disease and rules none out.",
+            "A poor picture, another plane or another scanner scores high too.",
+        ),
+    ),
+    "fetal_plane": Kind(
+        "Plane of a fetal ultrasound",
+        FETUS,
+        FETUS,
+        (),
+        True,
+        evaluations={"plane": VIEW},
+        notes=("The plane is a guess by a network that was trained on few real pictures.",),
+    ),
 }
 
 
-def own_code(name: str) -> Code:
-    """A code of our own for a measure that no standard has one for."""
-    from fetal_monai.report.labels import label
-
-    return Code(name, OWN_SCHEME, label(name)[:64])
+def finding_code(concept: str) -> Code:
+    """A code of our own for a word of a table, such as the name of a plane."""
+    words = re.sub(r"[^A-Za-z0-9]+", " ", concept).strip()
+    return Code(words.lower().replace(" ", "_"), OWN_SCHEME, words.capitalize()[:64])
 
 
 def unit_of(name: str) -> Code:

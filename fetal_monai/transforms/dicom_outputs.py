@@ -21,7 +21,7 @@ Item = dict[Hashable, Any]
 
 
 class SaveDicomd(Transform):
-    """Write ``<stem>_seg.dcm`` and ``<stem>_sr.dcm`` where the scan came as DICOM; all else stays as it is.
+    """Write ``<stem>_sr.dcm``, and where there is a mask ``<stem>_seg.dcm``, if the scan came as DICOM.
 
     What goes wrong here loses nothing that is already written: the record gets the flag ``dicom_failed`` and the
     reason.
@@ -70,10 +70,11 @@ class SaveDicomd(Transform):
         return out
 
     def _objects(self, out: Item) -> Any:
-        from fetal_monai.dicom_out import dicom_objects
+        from fetal_monai.dicom_out import dicom_objects, structure_regions
 
         labels = out["labels"] if "labels" in out else out["head"].mask if "head" in out else None
-        made = dicom_objects(out["record"], labels, self._planes(out), self.kind, self.origin)
+        regions = structure_regions(out["structures"]) if "structures" in out else []
+        made = dicom_objects(out["record"], labels, self._planes(out), self.kind, self.origin, regions)
         if self.change is not None:
             for dataset in made:
                 if dataset is not None:

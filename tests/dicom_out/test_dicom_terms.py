@@ -49,6 +49,29 @@ def test_segments_are_coded_as_cid_7151_and_7150_have_them(segment):
     assert segment.category.value in values_of(7150, "SCT")
 
 
+@pytest.mark.parametrize(
+    ("code", "cid"),
+    [
+        (KINDS["fetal_structures"].findings["head"][0], 7151),
+        (KINDS["fetal_structures"].findings["midline_falx"][0], 7101),
+        (KINDS["fetal_structures"].findings["cavum_septi_pellucidi"][0], 7140),
+        (KINDS["fetal_structures"].findings["lateral_ventricle"][0], 7151),
+        (MEASURES["cavum_width_mm"].code, 7470),
+        (MEASURES["cavum_width_mm"].site, 7140),
+    ],
+)
+def test_structures_and_widths_are_coded_as_their_context_groups_have_them(code, cid):
+    assert code.value in values_of(cid, code.scheme_designator)
+
+
+def test_choroid_plexus_is_the_code_of_snomed():
+    code = KINDS["fetal_structures"].findings["choroid_plexus"][0]
+    meanings = [
+        codes[code.value][0] for codes in _concepts_dict.concepts["SCT"].values() if code.value in codes
+    ]
+    assert meanings and all("choroid plexus" in meaning for meaning in meanings)
+
+
 def test_tissues_stand_in_the_order_of_feta():
     segments = KINDS["fetal_brain"].segments
     assert [s.labels for s in segments] == [(n,) for n in range(1, 8)]
