@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fetal_monai.deidentify.pixels import blacken_outside_regions, may_show_text
+from fetal_monai.deidentify.pixels import blacken_words, may_show_text
 from fetal_monai.deidentify.profile import Deidentifier
 
 __all__ = ["Outcome", "deidentify_files"]
@@ -14,12 +14,17 @@ __all__ = ["Outcome", "deidentify_files"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: `written` is None, and `reason` says why, where it was refused."""
+    """What became of one file: `written` is None, and `reason` says why, where it was refused.
+
+    `blackened` is the share of the picture outside of its regions, `words` that of the regions which words and marks
+    took up.
+    """
 
     path: Path
     written: Path | None = None
     reason: str = ""
     blackened: float = 0.0
+    words: float = 0.0
 
 
 def deidentify_files(
@@ -54,9 +59,9 @@ def _deidentify(path: Path, out_dir: Path, deidentifier: Deidentifier, keep_pixe
         if "Rows" not in dataset or "PixelData" not in dataset:
             raise ValueError("is no image; reports and other objects hold words that no rule can clean")
         cleaned = deidentifier(dataset)
-        share = 0.0
+        shares = 0.0, 0.0
         if not keep_pixels and may_show_text(dataset):
-            share = blacken_outside_regions(cleaned)
+            shares = blacken_words(cleaned)
             deidentifier.cleaned_pixels(cleaned)
         folder = out_dir / str(cleaned.PatientID) / str(cleaned.SeriesInstanceUID)
         target = folder / f"{cleaned.SOPInstanceUID}.dcm"
@@ -68,4 +73,4 @@ def _deidentify(path: Path, out_dir: Path, deidentifier: Deidentifier, keep_pixe
         return Outcome(path, reason=error.strerror or str(error))
     except Exception as error:  # whatever a damaged file leads to
         return Outcome(path, reason=" ".join(str(error).split()) or type(error).__name__)
-    return Outcome(path, target, blackened=share)
+    return Outcome(path, target, "", *shares)

@@ -1,4 +1,4 @@
-"""Burned-in text of ultrasound: what lies outside of the regions that the file declares is blacked."""
+"""Burned-in text of ultrasound: black outside of the regions that the file declares, and over words found inside."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["blacken_outside_regions", "may_show_text", "region_mask"]
+__all__ = ["blacken_words", "may_show_text", "region_mask"]
 
 SCREENS = ("US", "IVUS", "OT", "XC", "ES", "SC")  # modalities whose pictures are screens with words on them
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+FLOW_SHARE = 0.004  # of a picture in solid colours, from which they are blood flow
+STILL = 0.2  # share of a clip's frames, from which what is found in them is blackened in all
 WHOLE = 0.99  # of the picture, from which its regions leave no room for text outside
 
 
@@ -52,27 +54,60 @@ def region_mask(dataset: Dataset) -> NDArray[np.bool_]:
     return inside
 
 
-def blacken_outside_regions(dataset: Dataset) -> float:
-    """Blacken, in place and in all frames, what lies outside of the regions; returns the share that was.
+def blacken_words(dataset: Dataset) -> tuple[float, float]:
+    """Blacken, in place and in all frames, what lies outside of the regions, and words and marks found inside of them.
 
-    The pixels are stored uncompressed afterwards, colours as RGB. Raises ValueError as `region_mask` does.
+    Returns the shares of the picture, and of the regions, that were blackened. What is found in a fifth of the frames
+    is blackened in all. The pixels are stored uncompressed afterwards, colours as RGB. Raises ValueError as
+    `region_mask` does.
     """
     from pydicom.pixels import pixel_array
 
     inside = region_mask(dataset)
     pixels = np.array(pixel_array(dataset))
-    outside = ~inside
     photometric = str(dataset.PhotometricInterpretation)
     is_colour = int(dataset.SamplesPerPixel) == 3
     view = pixels if is_colour else pixels[..., None]
-    view[..., outside, :] = _black(dataset, photometric, pixels)
+    frames = view.reshape(-1, *view.shape[-3:])
+    black = _black(dataset, photometric, pixels)
+    frames[:, ~inside] = black
+    words = np.stack([_words(dataset, frame, photometric) & inside for frame in frames])
+    words |= words.mean(axis=0) >= STILL
+    frames[words] = black
     keywords = [word for word in dataset.dir("Overlay") if word in dataset]
     for keyword in keywords:
         del dataset[keyword]
     dataset.set_pixel_data(
         pixels, "RGB" if is_colour else photometric, int(dataset.BitsStored), generate_instance_uid=False
     )
-    return float(outside.mean())
+    return float((~inside).mean()), float(words[:, inside].mean())
+
+
+def _words(dataset: Dataset, frame: NDArray[Any], photometric: str) -> NDArray[np.bool_]:
+    """Where (rows, columns) words and marks are found in a frame (rows, columns, 1 or 3) as it is stored."""
+    from fetal_monai.enhance.marks import find_marks
+    from fetal_monai.scan.pixels import colour_use, gray_from_rgb
+
+    shown = _shown(dataset, frame, photometric)
+    if shown.ndim == 2:
+        return find_marks(shown, whole_words=True)
+    has_flow = colour_use(shown).solid > FLOW_SHARE  # its colours are no marks
+    return find_marks(gray_from_rgb(shown), rgb=None if has_flow else shown, whole_words=True)
+
+
+def _shown(dataset: Dataset, frame: NDArray[Any], photometric: str) -> NDArray[Any]:
+    """A frame as a screen shows it: gray 0 to 255 (rows, columns), or RGB (rows, columns, 3)."""
+    from pydicom.pixels import apply_color_lut
+
+    if photometric == "PALETTE COLOR":
+        colours = apply_color_lut(frame[..., 0], dataset)[..., :3]
+        return (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
+    if frame.shape[-1] == 3 and frame.dtype == np.uint8:
+        return frame
+    gray = frame.astype(np.float32).mean(axis=-1)
+    gray -= gray.min()
+    gray *= 255 / max(float(gray.max()), 1.0)
+    return 255 - gray if photometric == "MONOCHROME1" else gray
 
 
 def _black(dataset: Dataset, photometric: str, pixels: NDArray[Any]) -> int:

@@ -22,6 +22,7 @@ TABLE = "dicomfields_2026c"  # of dicom-anonymizer: PS3.15 table E.1-1 in its ed
 STANDARD_UIDS = "1.2.840.10008."  # name no patient
 DUMMY = {"DA": "19000101", "TM": "000000", "DT": "19000101000000"}  # where a date must not be empty
 PROFILE = ("113100", "Basic Application Confidentiality Profile")
+NOT_REVIEWED = "Words on the picture: found by a program, not reviewed"
 CLEAN_PIXELS = ("113101", "Clean Pixel Data Option")
 
 
@@ -87,8 +88,9 @@ class Deidentifier:
         return f"ANON-{self._digest('patient', known).hex()[:12].upper()}"
 
     def cleaned_pixels(self, dataset: Dataset) -> None:
-        """Say in a dataset that its pixels were cleaned too."""
+        """Say in a dataset that its pixels were cleaned too, and that nobody has looked at them."""
         dataset.BurnedInAnnotation = "NO"
+        dataset.DeidentificationMethod = [dataset.DeidentificationMethod, NOT_REVIEWED]
         dataset.DeidentificationMethodCodeSequence.append(_code(CLEAN_PIXELS))
 
     def _digest(self, kind: str, text: str) -> bytes:

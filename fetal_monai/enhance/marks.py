@@ -14,17 +14,27 @@ Mask = NDArray[np.bool_]
 CHROMA = 48  # of 255 between the channels of a coloured pixel
 MOST_COLOURED = 0.1  # share of a picture from which colours are its tint, or blood flow, and no marks
 SEED, REST = 90.0, 35.0  # gray values that a mark stands out by, at its core and as far as it goes
+LETTER = 15.0  # gray values that the strokes of a word stand out by
 SHARP = 100.0  # gray values that it falls by from a pixel to the next; echoes are blurred
 LARGEST = 0.12  # of the picture's sides, that a mark inside the sector may span
 
 
-def find_marks(image: NDArray, sector: Mask | None = None, rgb: NDArray[np.uint8] | None = None) -> Mask:
+def find_marks(
+    image: NDArray,
+    sector: Mask | None = None,
+    rgb: NDArray[np.uint8] | None = None,
+    *,
+    whole_words: bool = False,
+) -> Mask:
     """Mask (H, W) of burned-in marks in a picture (H, W), gray values 0 to 255.
 
-    Inside the `sector` marks are thin, sharp and much brighter than what is around them, outside of it all that is
-    lit. With `rgb` (H, W, 3) coloured pixels count too. Raises ValueError where shapes differ.
+    Inside the `sector` marks are thin, sharp and much brighter than what is around them, or letters in a line; outside
+    of it all that is lit. With `rgb` (H, W, 3) coloured pixels count too. `whole_words` takes the boxes round lines of
+    letters, to hide what they say, and not the letters alone. Raises ValueError where shapes differ.
     """
     from scipy import ndimage
+
+    from fetal_monai.enhance.words import find_words
 
     pixels = np.asarray(image, dtype=np.float32)
     for name, other in (("sector", sector), ("rgb", rgb)):
@@ -49,7 +59,10 @@ def find_marks(image: NDArray, sector: Mask | None = None, rgb: NDArray[np.uint8
     if rgb is not None:
         coloured = np.ptp(rgb.astype(np.int16), axis=2) > CHROMA
         marks |= coloured & (coloured.mean() < MOST_COLOURED)
+    words = find_words(pixels)
+    marks |= words & (thin > LETTER)
     marks = ndimage.binary_dilation(marks, np.ones((3, 3)), iterations=max(1, thick // 3))
+    marks |= words & whole_words
     if sector is not None:
         marks = np.where(sector, marks, pixels > 8)
     return np.asarray(marks)

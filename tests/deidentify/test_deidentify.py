@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_sources import SECRETS, SERIES, STUDY, errors_of, write_enhanced, write_mr, write_ultrasound
+from scipy import ndimage
 
 pytest.importorskip("dicomanonymizer")
 
@@ -15,7 +16,8 @@ from fetal_monai.cli import main
 from fetal_monai.deidentify import KEY_VARIABLE, Deidentifier, deidentify_files
 
 SHAPE = (80, 100)
-PIXELS = np.random.default_rng(0).integers(20, 200, SHAPE).astype(np.uint8)
+SPECKLE = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=SHAPE), 2)
+PIXELS = np.interp(SPECKLE, (SPECKLE.min(), SPECKLE.max()), (20, 200)).astype(np.uint8)
 VOLUME = np.random.default_rng(0).integers(0, 900, (8, 7, 3)).astype(np.int16)
 
 
@@ -63,6 +65,86 @@ def test_all_frames_are_blackened(tmp_path):
     back = pydicom.dcmread(one(tmp_path, write_ultrasound(tmp_path / "a.dcm", clip, frames=3))).pixel_array
     assert back.shape == clip.shape and not back[:, :30].any()
     assert np.array_equal(back[:, 30:, 10:], clip[:, 30:, 10:])
+
+
+def with_name(frames: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth tissue with a patient's name over it, inside of the region, and the name's pixels."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    rows, columns = np.mgrid[:160, :240]
+    tissue = (70 + 30 * np.sin(rows / 9) * np.cos(columns / 13)).astype(np.uint8)
+    mask = Image.new("L", (240, 160))
+    ImageDraw.Draw(mask).text((60, 90), "MUELLER ANNA", font=ImageFont.load_default(14), fill=255)
+    name = np.asarray(mask) > 110
+    clip = np.stack([np.where(name, 190, tissue - n) for n in range(frames)]).astype(np.uint8)
+    return (clip if frames > 1 else clip[0]), name
+
+
+def test_words_inside_of_a_region_are_black_and_the_rest_of_it_as_it_was(tmp_path):
+    pixels, name = with_name()
+    (outcome,) = deidentify_files(
+        write_ultrasound(tmp_path / "a.dcm", pixels), tmp_path / "out", Deidentifier()
+    )
+    dataset = pydicom.dcmread(outcome.written)
+    back = dataset.pixel_array
+    assert not back[name].any()
+    kept = back[30:, 10:] == pixels[30:, 10:]
+    assert kept.mean() == pytest.approx(1 - outcome.words, abs=1e-6)
+    assert 0 < outcome.words < 0.1
+    assert "not reviewed" in " ".join(dataset.DeidentificationMethod)
+    assert errors_of(outcome.written) == []
+
+
+def test_words_of_a_clip_are_black_in_all_frames(tmp_path):
+    clip, name = with_name(frames=3)
+    back = pydicom.dcmread(one(tmp_path, write_ultrasound(tmp_path / "a.dcm", clip, frames=3))).pixel_array
+    assert not back[:, name].any()
+    assert (back[:, 30:, 10:] == clip[:, 30:, 10:]).mean() > 0.9
+
+
+def compressed(path: Path, pixels: np.ndarray, how: str) -> Path:
+    """A file with these pixels as RLE, JPEG 2000 or JPEG (YBR, lossy) has them."""
+    import io
+
+    from PIL import Image
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+
+    dataset = pydicom.dcmread(write_ultrasound(path, pixels if pixels.ndim == 2 else pixels[..., 0]))
+    if pixels.ndim == 3:
+        dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
+        dataset.set_pixel_data(pixels, "RGB", 8, generate_instance_uid=False)
+    if how == "rle":
+        dataset.compress(RLELossless, generate_instance_uid=False)
+    else:
+        data = io.BytesIO()
+        options = (
+            {"format": "JPEG2000", "no_jp2": True} if how == "j2k" else {"format": "JPEG", "quality": 95}
+        )
+        Image.fromarray(pixels).save(data, **options)
+        dataset.PixelData = encapsulate([data.getvalue()])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless if how == "j2k" else JPEGBaseline8Bit
+        if how == "jpeg" and pixels.ndim == 3:
+            dataset.PhotometricInterpretation = "YBR_FULL_422"
+        elif how == "j2k" and pixels.ndim == 3:
+            dataset.PhotometricInterpretation = "YBR_RCT"
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("how", ["rle", "j2k", "jpeg"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_words_are_black_in_compressed_pictures(tmp_path, how, channels):
+    pixels, name = with_name()
+    if channels == 3:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    path = compressed(tmp_path / "a.dcm", pixels, how)
+    shown = pydicom.dcmread(path).pixel_array.astype(int)
+    assert abs(shown - pixels).max() <= (0 if how != "jpeg" else 40)
+    back = pydicom.dcmread(one(tmp_path, path)).pixel_array.astype(int)
+    assert back.shape == pixels.shape and not back[name].any()
+    assert (abs(back - shown)[30:, 10:] == 0).mean() > 0.9
 
 
 def test_white_is_not_what_inverted_pictures_are_blackened_with(tmp_path):
