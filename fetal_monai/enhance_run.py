@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fetal_monai.enhance import STEPS, Enhanced, enhance
 from fetal_monai.files import atomic_write
@@ -47,7 +46,7 @@ def enhance_folder(
     reads, so that the folder can be measured as it is. What can't be read is `failed` there and stops no other.
     Raises ScanError if there is no picture at all, ValueError if `output_dir` can't be written to or a step is unknown.
     """
-    from fetal_monai.scan import ScanError, find_scans, read_scan, read_spacing_csv
+    from fetal_monai.scan import ScanError, find_scans, read_colours, read_scan, read_spacing_csv
 
     start, path, out = time.perf_counter(), Path(input_dir), Path(output_dir)
     enhance(np.zeros((32, 32), np.uint8), steps, speckle=speckle)  # refuses unknown words before any work
@@ -71,7 +70,7 @@ def enhance_folder(
                 scan.spacing_source,
                 [*scan.flags],
             )
-            done = enhance(scan.image, steps, rgb=_colours(scan), speckle=speckle)
+            done = enhance(scan.image, steps, rgb=read_colours(scan), speckle=speckle)
             _write(done, scan, steps, out, record)
             row = _row(done, record)
         except Exception as error:
@@ -106,16 +105,6 @@ def enhance_folder(
     failed = sum(record.failed for record in records)
     counts = {"ok": len(records) - failed, "failed": failed, "skipped": len(skipped)}
     return {**info, "counts": counts, "failed": {r.filename: r.reason for r in records if r.failed}}
-
-
-def _colours(scan: Scan) -> NDArray[np.uint8] | None:
-    """The picture in colour where it has coloured marks; a tint is no mark."""
-    from fetal_monai.scan.reader import read_picture
-
-    if "colour_marks" not in scan.flags or "tinted" in scan.flags:
-        return None
-    pixels = read_picture(scan.source).pixels
-    return pixels if pixels.ndim == 3 and pixels.dtype == np.uint8 else None
 
 
 def _write(done: Enhanced, scan: Scan, steps: Sequence[str], out: Path, record: Record) -> None:

@@ -47,6 +47,7 @@ class ScanRun:
         allow_ruler: take the spacing of pictures that have none from their depth ruler.
         series: DICOM series to take, by number or SeriesInstanceUID, several with commas; None for all pictures, and
             for the volume that fits; ``all`` for every volume that does.
+        deidentify: hide words in pictures before anything is measured or drawn (`fetal_monai.deidentify`).
 
     Raises:
         ScanError: there is no scan at all, the spacing makes no sense, or it must be asked which series is meant.
@@ -72,6 +73,7 @@ class ScanRun:
         about: Mapping[str, Any] | None = None,
         allow_ruler: bool | str = False,
         series: str | int | Sequence[str | int] | None = None,
+        deidentify: bool | str = False,
     ) -> None:
         from fetal_monai.scan import ScanError, read_spacing_csv
         from fetal_monai.scan.series_choice import asked_series
@@ -83,6 +85,7 @@ class ScanRun:
         self.spacing_mm = _spacing(spacing_mm, self.axes)
         self.allow_ruler = as_bool(allow_ruler, "allow_ruler")
         self.series = asked_series(series)
+        self.deidentify = as_bool(deidentify, "deidentify")
         self.sources, self.skipped = self._find()
         self.table = read_spacing_csv(self.input if self.input.is_dir() else self.input.parent)
         filenames = [name for source in self.sources for name in self._filenames(source)]
@@ -143,9 +146,14 @@ class ScanRun:
     def _read(self, source: ScanSource) -> Any:
         from fetal_monai.scan import read_scan
 
-        return read_scan(
+        scan = read_scan(
             source, spacing_mm=self.spacing_mm, spacing_table=self.table, allow_ruler=self.allow_ruler
         )
+        if not self.deidentify:
+            return scan
+        from fetal_monai.deidentify import without_words
+
+        return without_words(scan)
 
     def _spacing_settings(self) -> dict[str, Any]:
         return {"spacing_mm": self.spacing_mm, **({"allow_ruler": True} if self.allow_ruler else {})}

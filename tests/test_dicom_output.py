@@ -99,6 +99,7 @@ def test_deidentified_objects_name_no_patient(tmp_path, monkeypatch):
         0
     ].ReferencedSOPInstanceUID == Deidentifier("key").uid(image.SOPInstanceUID)
     assert items(report, "Head Circumference")
+    assert "words_hidden" in run.table[0]["flags"]
     assert errors_of(run.out / "a_seg.dcm") == errors_of(run.out / "a_sr.dcm") == []
 
 

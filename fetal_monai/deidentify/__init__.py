@@ -4,7 +4,7 @@ The profile's table comes from the package dicom-anonymizer: ``pip install "feta
 """
 
 from fetal_monai.deidentify.files import Outcome, deidentify_files
-from fetal_monai.deidentify.pixels import blacken_words
+from fetal_monai.deidentify.pixels import blacken_words, without_words
 from fetal_monai.deidentify.profile import KEY_VARIABLE, Deidentifier
 
-__all__ = ["KEY_VARIABLE", "Deidentifier", "Outcome", "blacken_words", "deidentify_files"]
+__all__ = ["KEY_VARIABLE", "Deidentifier", "Outcome", "blacken_words", "deidentify_files", "without_words"]

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["blacken_words", "may_show_text", "region_mask"]
+    from fetal_monai.scan import Scan
+
+__all__ = ["blacken_words", "may_show_text", "region_mask", "without_words"]
 
 SCREENS = ("US", "IVUS", "OT", "XC", "ES", "SC")  # modalities whose pictures are screens with words on them
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -81,6 +83,26 @@ def blacken_words(dataset: Dataset) -> tuple[float, float]:
         pixels, "RGB" if is_colour else photometric, int(dataset.BitsStored), generate_instance_uid=False
     )
     return float((~inside).mean()), float(words[:, inside].mean())
+
+
+def without_words(scan: Scan) -> Scan:
+    """The scan with words and marks that are found in it black, and all outside of its regions where it has some.
+
+    It gets the flag `words_hidden`.
+    """
+    from dataclasses import replace
+
+    from fetal_monai.enhance.marks import find_marks
+    from fetal_monai.scan.reader import read_colours
+
+    hidden = find_marks(scan.image, rgb=read_colours(scan), whole_words=True)
+    inside = np.zeros(hidden.shape, bool)
+    for region in scan.regions:
+        inside[region.row0 : region.row1 + 1, region.column0 : region.column1 + 1] = True
+    if scan.regions:
+        hidden |= ~inside
+    image = np.where(hidden, 0, scan.image).astype(scan.image.dtype)
+    return replace(scan, image=image, flags=(*scan.flags, "words_hidden"))
 
 
 def _words(dataset: Dataset, frame: NDArray[Any], photometric: str) -> NDArray[np.bool_]:

@@ -94,6 +94,12 @@ FLAGS = {
         "The size of a pixel was read from the depth ruler drawn into the picture; pixels were taken for square.",
         "Check the ticks marked in the overlay, and that the picture was not stretched, before any length is used.",
     ),
+    "words_hidden": Flag(
+        "words hidden",
+        "Words and marks in the picture were looked for and blackened before it was measured and drawn.",
+        "Some may be left: look at every picture before it leaves.",
+        "note",
+    ),
     "spacing_conflict": Flag(
         "spacing contradicts",
         "Two places give different sizes of a pixel, in the file's header or in the CSV beside it.",

@@ -6,7 +6,7 @@ from fetal_monai.scan.patient_headers import sequence_of_headers
 from fetal_monai.scan.patient_names import sequence_of
 from fetal_monai.scan.patient_reader import PatientScan, read_patient
 from fetal_monai.scan.picture import Grid, Region
-from fetal_monai.scan.reader import Scan, read_scan
+from fetal_monai.scan.reader import Scan, read_colours, read_scan
 from fetal_monai.scan.source import ScanSource, find_scans, source_of
 from fetal_monai.scan.spacing import SpacingTable, check_spacing, read_spacing_csv
 from fetal_monai.scan.volume import VolumeScan, check_voxel_size, read_volume_scan
@@ -36,6 +36,7 @@ __all__ = [
     "find_patients",
     "find_scans",
     "find_volumes",
+    "read_colours",
     "read_patient",
     "read_scan",
     "read_spacing_csv",

@@ -19,7 +19,7 @@ from fetal_monai.scan.spacing import SpacingTable, check_spacing
 if TYPE_CHECKING:
     from fetal_monai.enhance.ruler import Ruler
 
-__all__ = ["Scan", "read_picture", "read_scan"]
+__all__ = ["Scan", "read_colours", "read_picture", "read_scan"]
 
 FLOW_SHARE = 0.02  # of the pixels, from which colours are blood flow
 FLOW_SHARE_IN_FLOW_REGION = 0.002  # where the file says that colour flow was on
@@ -105,6 +105,14 @@ def read_picture(source: ScanSource) -> Picture:
     from fetal_monai.scan.raster import read_raster
 
     return read_raster(source.path)
+
+
+def read_colours(scan: Scan) -> NDArray[np.uint8] | None:
+    """The picture (H, W, 3) in its colours, None unless something coloured is drawn into it; a tint is no mark."""
+    if "colour_marks" not in scan.flags or "tinted" in scan.flags:
+        return None
+    pixels = read_picture(scan.source).pixels
+    return pixels if pixels.ndim == 3 and pixels.dtype == np.uint8 else None
 
 
 def _gray(picture: Picture) -> tuple[NDArray[Any], tuple[str, ...]]:

@@ -147,6 +147,19 @@ def test_words_are_black_in_compressed_pictures(tmp_path, how, channels):
     assert (abs(back - shown)[30:, 10:] == 0).mean() > 0.9
 
 
+def test_words_are_black_before_a_run_measures_and_draws(tmp_path):
+    from fetal_monai.deidentify import without_words
+    from fetal_monai.scan import find_scans, read_scan
+
+    pixels, name = with_name()
+    scan = read_scan(find_scans(write_ultrasound(tmp_path / "a.dcm", pixels))[0][0])
+    hidden = without_words(scan)
+    assert not hidden.image[name].any() and not hidden.image[:30].any()
+    assert (hidden.image[30:, 10:] == scan.image[30:, 10:]).mean() > 0.9
+    assert "words_hidden" in hidden.flags and scan.image[name].all()
+    assert hidden.spacing_mm == scan.spacing_mm
+
+
 def test_white_is_not_what_inverted_pictures_are_blackened_with(tmp_path):
     path = write_ultrasound(tmp_path / "a.dcm", PIXELS, PhotometricInterpretation="MONOCHROME1")
     assert (pydicom.dcmread(one(tmp_path, path)).pixel_array[:30] == PIXELS.max()).all()
