@@ -5,7 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -120,12 +122,20 @@ class WholeInferer(Inferer):
         return self.windows(inputs, lambda window: self.inferer(window, network))
 
 
+def scans_at_once(run: ScanRun) -> int:
+    """How many scans are read, and as many written, at the same time.
+
+    Pictures: one for each of the cores that the network has, up to 4. Volumes: one, for its copies fill the memory.
+    """
+    return min(4, torch.get_num_threads()) if run.axes == 2 else 1
+
+
 class ScanStream(IterableDataset):
     """The scans of a run as batches for the network; what can't be read is told to the run and passed over.
 
     ``data`` are items with ``image`` (a ``ScanSource``); ``transform`` turns one into a dict with ``image`` as a tensor
     (C, H, W). Neighbours of one shape are stacked up to ``batch_size``; everything else becomes a list. Give it to a
-    ``DataLoader`` with ``batch_size=None``.
+    ``DataLoader`` with ``batch_size=None``. Pictures are read several at a time, in order; volumes one by one.
     """
 
     def __init__(
@@ -135,20 +145,37 @@ class ScanStream(IterableDataset):
 
     def __iter__(self) -> Iterator[Item]:
         batch: list[Item] = []
-        for data in self.data:
-            start = time.perf_counter()
-            try:
-                item = self.transform(data)
-            except Exception as error:
-                self.run.failed(data["image"], error)
-                continue
-            item["seconds"] = {"read": time.perf_counter() - start}
+        for item in filter(None, self._items()):
             if batch and (len(batch) == self.batch_size or batch[0]["image"].shape != item["image"].shape):
                 yield self._stack(batch)
                 batch = []
             batch.append(item)
         if batch:
             yield self._stack(batch)
+
+    def _items(self) -> Iterator[Item | None]:
+        count = scans_at_once(self.run)
+        if count == 1:
+            yield from map(self._read, self.data)
+            return
+        with ThreadPoolExecutor(count, "scan-reader") as pool:
+            reading: deque[Future[Item | None]] = deque()
+            for data in self.data:
+                reading.append(pool.submit(self._read, data))
+                if len(reading) > count:
+                    yield reading.popleft().result()
+            while reading:
+                yield reading.popleft().result()
+
+    def _read(self, data: Item) -> Item | None:
+        start = time.perf_counter()
+        try:
+            item = self.transform(data)
+        except Exception as error:
+            self.run.failed(data["image"], error)
+            return None
+        item["seconds"] = {"read": time.perf_counter() - start}
+        return item
 
     @staticmethod
     def _stack(batch: list[Item]) -> Item:
@@ -179,10 +206,12 @@ class ScanWriter:
 
     def started(self, engine: Engine) -> None:
         self.is_running = True
-        self.threads = torch.get_num_threads()
+        self.threads, self.count = torch.get_num_threads(), scans_at_once(self.run)
         torch.set_num_threads(max(1, self.threads - 1))  # one core writes; fighting over it slows both
-        self.thread = threading.Thread(target=self._work, name="scan-writer", daemon=True)
-        self.thread.start()
+        names = [f"scan-writer-{number}" for number in range(1, self.count + 1)]
+        self.workers = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+        for worker in self.workers:
+            worker.start()
 
     def iteration_started(self, engine: Engine) -> None:
         self.clock = time.perf_counter()
@@ -211,8 +240,10 @@ class ScanWriter:
         if not self.is_running:  # the engine tells of an error a second time when it is raised again
             return
         self.is_running = False
-        self.waiting.put(None)
-        self.thread.join()
+        for _ in self.workers:
+            self.waiting.put(None)
+        for worker in self.workers:
+            worker.join()
         torch.set_num_threads(self.threads)
         self.run.finish(error)
 

@@ -108,6 +108,8 @@ def test_bfloat16_on_a_gpu():
 class Told:
     """Stands for a run that is told of failures."""
 
+    axes = 2
+
     def __init__(self) -> None:
         self.failures: list[tuple[str, str]] = []
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fetal_monai.measure.detected import Found, StructureMeasurement, turned_box
 from fetal_monai.measure.structures import box_points
 from fetal_monai.record import Record
-from fetal_monai.report.caption import Colour, draw_strip
+from fetal_monai.report.caption import Colour
 from fetal_monai.report.labels import describe_spacing, value_text
-from fetal_monai.report.overlay import MAX_SIDE, MIN_SIDE, data_uri, draw_ticks, stroke
+from fetal_monai.report.overlay import data_uri, draw_ticks, picture_of, put_strip_below, stroke
 
 __all__ = ["STRUCTURE_COLOURS", "draw_structures", "structure_caption", "structure_thumbnail"]
 
@@ -34,7 +34,7 @@ NAMES = {
     "lateral_ventricle": "Ventricle",
 }
 TURNED = ("lateral_ventricle", "cavum_septi_pellucidi")  # drawn as they lie, with their width
-THUMBNAIL = (320, 240)
+THUMBNAIL_WIDTH = 320
 
 
 def draw_structures(
@@ -48,10 +48,7 @@ def draw_structures(
     Boxes of cavum and ventricles lie as the structure does. Sizes and `ticks`, of the ruler that the spacing was read
     from, are as those of :func:`fetal_monai.report.overlay.draw_overlay`.
     """
-    aspect = _aspect(record)
-    sides = aspect * image.shape[:2]
-    scale = aspect * min(max(1.0, MIN_SIDE / sides.min()), MAX_SIDE / sides.max())
-    picture = _picture(image, scale)
+    picture, scale = picture_of(image, record.spacing_mm)
     _draw(picture, scale, measured)
     draw_ticks(picture, scale, ticks)
     best: dict[str, float] = {}
@@ -59,18 +56,12 @@ def draw_structures(
         if one.shown:
             best.setdefault(one.label, one.score)
     keys = [(f"{NAMES[label]} {score:.2f}", STRUCTURE_COLOURS[label]) for label, score in best.items()]
-    strip = draw_strip(max(picture.width, MIN_SIDE), keys, structure_caption(record), record.all_flags)
-    if picture.width < strip.width:
-        picture = ImageOps.pad(picture, (strip.width, picture.height), centering=(0, 0))
-    return np.vstack([np.asarray(picture), np.asarray(strip)])
+    return put_strip_below(picture, keys, structure_caption(record), record.all_flags)
 
 
 def structure_thumbnail(image: NDArray, measured: StructureMeasurement, record: Record) -> str:
     """A small picture with the boxes as a data URI, at most 320 wide and 240 high."""
-    aspect = _aspect(record)
-    sides = aspect * image.shape[:2]
-    scale = aspect * min(THUMBNAIL[0] / sides[1], THUMBNAIL[1] / sides[0])
-    picture = _picture(image, scale)
+    picture, scale = picture_of(image, record.spacing_mm, thumbnail_width=THUMBNAIL_WIDTH)
     _draw(picture, scale, measured)
     return data_uri(picture)
 
@@ -88,21 +79,6 @@ def structure_caption(record: Record) -> list[str]:
     words = f"{count} structure{'' if count == 1 else 's'} found"
     last = f"Spacing {describe_spacing(record)}  ·  For research use only"
     return ["  ·  ".join(widths) or words, *([words] if widths else []), last]
-
-
-def _aspect(record: Record) -> NDArray[np.float64]:
-    spacing = np.asarray(record.spacing_mm or (1.0, 1.0), dtype=float)
-    return spacing / spacing.min()
-
-
-def _picture(image: NDArray, scale: NDArray[np.float64]) -> Image.Image:
-    gray = image if image.dtype == np.uint8 else np.clip(np.nan_to_num(image), 0, 255).astype(np.uint8)
-    picture = Image.fromarray(gray)
-    height, width = np.maximum(1, np.round(scale * gray.shape[:2])).astype(int).tolist()
-    if (height, width) != gray.shape:
-        gap = 2.0 if scale.max() < 1 else None
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=gap)
-    return picture.convert("RGB")
 
 
 def _draw(picture: Image.Image, scale: NDArray[np.float64], measured: StructureMeasurement) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import unicodedata
 from collections.abc import Sequence
 
@@ -114,14 +115,26 @@ def draw_strip(
         if kind == "key":
             middle = top + 0.6 * size
             draw.line((left, middle, left + 1.5 * size, middle), fill=colour, width=max(2, size // 6))
-            draw.text((left + 2 * size, top), text, fill=colour, font=font(size))
+            _write(strip, left + 2 * size, top, text, colour, size)
         elif kind == "badge":
-            box = (left, top - 0.15 * size, left + font(size).getlength(text) + size, top + 1.35 * size)
+            box = (left, top - 0.15 * size, left + text_width(text, size) + size, top + 1.35 * size)
             draw.rounded_rectangle(box, radius=size * 0.35, fill=colour)
-            draw.text((left + 0.5 * size, top), text, fill=STRIP, font=font(size))
+            _write(strip, left + 0.5 * size, top, text, STRIP, size)
         else:
-            draw.text((left, top), text, fill=colour, font=font(_title(size) if kind == "title" else size))
+            _write(strip, left, top, text, colour, _title(size) if kind == "title" else size)
     return strip
+
+
+def _write(strip: Image.Image, left: float, top: int, text: str, colour: Colour, size: int) -> None:
+    strip.paste(colour, (int(left), top), _text_mask(text, size, left % 1))
+
+
+@functools.lru_cache(maxsize=64)
+def _text_mask(text: str, size: int, shift: float) -> Image.Image:
+    """The text, `shift` of a pixel to the right, as a mask; kept, since most texts of a run come again."""
+    mask = Image.new("L", (math.ceil(text_width(text, size)) + size, 2 * size))
+    ImageDraw.Draw(mask).text((shift, 0), text, fill=255, font=font(size))
+    return mask
 
 
 Piece = tuple[int, int, str, Colour, str]  # left, top, text, colour, kind
@@ -147,13 +160,13 @@ def _layout(
     pieces: list[Piece] = []
     top = round(0.7 * size) + bar
     for kind, line in lines:
-        face = font(_title(size) if kind == "title" else size)
+        text_size = _title(size) if kind == "title" else size
         around = {"key": 2 * size, "badge": size}.get(kind, 0)
         step = round({"title": 2.1, "badge": 2.0}.get(kind, 1.55) * size)
         left = size
         for text, colour in line:
-            for part in _wrapped(drawable(text), face, width - 2 * size - around):
-                long = round(face.getlength(part)) + around
+            for part in _wrapped(drawable(text), text_size, width - 2 * size - around):
+                long = round(text_width(part, text_size)) + around
                 if left > size and left + long > width - size:
                     left, top = size, top + step
                 pieces.append((left, top, part, colour, kind))
@@ -166,13 +179,13 @@ def _title(size: int) -> int:
     return round(1.3 * size)
 
 
-def _wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    if face.getlength(text) <= width:
+def _wrapped(text: str, size: int, width: float) -> list[str]:
+    if text_width(text, size) <= width:
         return [text]
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if lines[-1] and face.getlength(longer) > width:
+        if lines[-1] and text_width(longer, size) > width:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -186,6 +199,12 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     if not isinstance(loaded, ImageFont.FreeTypeFont):
         raise RuntimeError("Pillow was built without FreeType; install Pillow from PyPI")
     return loaded
+
+
+@functools.lru_cache(maxsize=256)
+def text_width(text: str, size: int) -> float:
+    """Pixels that the text takes in Pillow's own font at that size."""
+    return font(size).getlength(text)
 
 
 def drawable(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from fetal_monai.files import atomic_write
 from fetal_monai.report.caption import LEVEL_COLOURS, Colour, axis_labels, draw_strip, head_caption
@@ -30,6 +30,8 @@ __all__ = [
     "draw_ticks",
     "encode_png",
     "head_caption",
+    "picture_of",
+    "put_strip_below",
     "save_overlay",
     "stroke",
     "thumbnail",
@@ -44,7 +46,8 @@ OUTLINE: Colour = (232, 200, 255)
 MINOR_AXIS: Colour = (125, 196, 255)
 MAJOR_AXIS: Colour = (255, 170, 214)
 
-MIN_SIDE, MAX_SIDE = 480, 1600  # of the drawn picture: smaller scans are enlarged, larger ones reduced
+MIN_SIDE, MAX_SIDE = 400, 1600  # of the drawn picture: smaller scans are enlarged, larger ones reduced
+MIN_STRIP = 480  # width of the strip of text
 
 
 def draw_overlay(
@@ -63,25 +66,29 @@ def draw_overlay(
 
     `outline` is (N, 2) and `ellipse` in pixels of the scan, (row, column). `axis_labels` are the texts for the
     minor and the major axis, the first line of `caption` is large, the weight of the `flags` colours ellipse and
-    title. Scans are enlarged so that no side is below 480, or reduced so that none is above 1600; with
+    title. Scans are enlarged so that no side is below 400, or reduced so that none is above 1600; with
     `spacing_mm` (row, column) uneven pixels are stretched, so that shapes and axes are true. `ticks` are
     those of the ruler that the spacing was read from, (row, column). ValueError for another shape.
     """
-    pixels = _checked(image)
-    aspect = _aspect(spacing_mm)
-    sides = aspect * pixels.shape[:2]
-    scale = aspect * min(max(1.0, MIN_SIDE / sides.min()), MAX_SIDE / sides.max())
-    picture = _picture(pixels, scale)
+    picture, scale = picture_of(image, spacing_mm)
     _draw(picture, scale, outline, ellipse, axes, COLOURS[level_of(flags)])
     draw_ticks(picture, scale, ticks)
     keys = [key for key in zip(axis_labels, (MINOR_AXIS, MAJOR_AXIS), strict=True) if key[0]]
     keys = keys if axes and ellipse is not None else []
     if not (caption or flags or keys):
         return np.asarray(picture)
-    strip = draw_strip(max(picture.width, MIN_SIDE), keys, caption, flags)
-    if picture.width < strip.width:
-        picture = ImageOps.pad(picture, (strip.width, picture.height), centering=(0, 0))
-    return np.vstack([np.asarray(picture), np.asarray(strip)])
+    return put_strip_below(picture, keys, caption, flags)
+
+
+def put_strip_below(
+    picture: Image.Image, keys: Sequence[tuple[str, Colour]], caption: Sequence[str], flags: Sequence[str]
+) -> Pixels:
+    """The picture with the strip of :func:`fetal_monai.report.caption.draw_strip` below it, (H', W', 3)."""
+    strip = draw_strip(max(picture.width, MIN_STRIP), keys, caption, flags)
+    both = Image.new("RGB", (strip.width, picture.height + strip.height))
+    both.paste(picture)
+    both.paste(strip, (0, picture.height))
+    return np.asarray(both)
 
 
 def save_overlay(path: str | Path, rgb: Pixels) -> None:
@@ -92,14 +99,16 @@ def save_overlay(path: str | Path, rgb: Pixels) -> None:
 def encode_png(rgb: Pixels) -> bytes:
     """A picture (H, W, 3) or (H, W) as PNG.
 
-    Rows are coded by their difference to the row above: 3 times as fast as choosing a filter for each, as Pillow does.
+    Pixels are coded by their difference to the one before: 3 times as fast as choosing a filter for each row, as Pillow
+    does.
     """
     height, width = rgb.shape[:2]
     pixels = np.ascontiguousarray(rgb, dtype=np.uint8).reshape(height, -1)
+    step = 3 if rgb.ndim == 3 else 1
     coded = np.empty((height, pixels.shape[1] + 1), np.uint8)
-    coded[:, 0] = 2  # the filter "up"
-    coded[0, 1:] = pixels[0]
-    np.subtract(pixels[1:], pixels[:-1], out=coded[1:, 1:])
+    coded[:, 0] = 1  # the filter "sub"
+    coded[:, 1 : 1 + step] = pixels[:, :step]
+    np.subtract(pixels[:, step:], pixels[:, :-step], out=coded[:, 1 + step :])
     kind = 2 if rgb.ndim == 3 else 0
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)),
@@ -125,11 +134,7 @@ def thumbnail(
 
     `image` is a scan or a drawn overlay; the rest is as in `draw_overlay`.
     """
-    pixels = _checked(image)
-    aspect = _aspect(spacing_mm)
-    sides = aspect * pixels.shape[:2]
-    scale = aspect * min(width / sides[1], 0.75 * width / sides[0])
-    picture = _picture(pixels, scale)
+    picture, scale = picture_of(image, spacing_mm, thumbnail_width=width)
     _draw(picture, scale, outline, ellipse, False, COLOURS[level_of(flags)])
     return data_uri(picture)
 
@@ -150,20 +155,29 @@ def _checked(image: ArrayLike) -> Pixels:
     return np.clip(np.nan_to_num(pixels), 0, 255).astype(np.uint8)
 
 
-def _aspect(spacing_mm: tuple[float, float] | None) -> Floats:
-    """Factors (row, column), the smaller 1, that make pixels square."""
+def picture_of(
+    image: ArrayLike, spacing_mm: Sequence[float] | None = None, thumbnail_width: int = 0
+) -> tuple[Image.Image, Floats]:
+    """The scan in RGB with square pixels, as large as it is drawn, and its pixels (row, column) for one of the scan.
+
+    With `thumbnail_width` it is a small picture, at most that wide and 3/4 of that high. ValueError for another shape
+    than (H, W) or (H, W, 3).
+    """
+    pixels = _checked(image)
     spacing = np.asarray((1.0, 1.0) if spacing_mm is None else spacing_mm, dtype=float)
-    return spacing / spacing.min()
-
-
-def _picture(pixels: Pixels, scale: Floats) -> Image.Image:
-    """The scan in RGB at the size it is drawn at."""
+    sides = spacing / spacing.min() * pixels.shape[:2]
+    if thumbnail_width:
+        factor, gap = min(thumbnail_width / sides[1], 0.75 * thumbnail_width / sides[0]), 1.0
+    else:
+        factor, gap = min(max(1.0, MIN_SIDE / sides.min()), MAX_SIDE / sides.max()), 2.0
+    scale = spacing / spacing.min() * factor
     picture = Image.fromarray(pixels)
     if (scale != 1).any():
         height, width = np.maximum(1, np.round(scale * pixels.shape[:2])).astype(int).tolist()
-        gap = 2.0 if scale.max() < 1 else None
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=gap)
-    return picture.convert("RGB")
+        picture = picture.resize(
+            (width, height), Image.Resampling.BICUBIC, reducing_gap=gap if scale.max() < 1 else None
+        )
+    return picture.convert("RGB"), scale
 
 
 def _draw(

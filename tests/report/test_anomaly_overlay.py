@@ -26,7 +26,7 @@ def test_picture_caption_and_three_frames_stand_below_each_other():
     drawn = draw_anomaly(
         heated(GRAY, np.zeros((60, 80))), head, frames, caption=["Score 1"], flags=["no_head"]
     )
-    assert drawn.dtype == np.uint8 and drawn.shape[1] == 640 and drawn.shape[0] > 480 + 150
+    assert drawn.dtype == np.uint8 and drawn.shape[1] == 533 and drawn.shape[0] > 400 + 150
     middles = [drawn[-60, column].mean() for column in (105, 320)]
     assert abs(middles[0] - 51) < 2 and abs(middles[1] - 153) < 2
     assert drawn[-60, 530].min() > 150  # a hot frame
