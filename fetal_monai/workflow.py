@@ -15,7 +15,7 @@ from typing import Any
 
 from fetal_monai.bundles import UsageError
 
-__all__ = ["overrides", "run_inference"]
+__all__ = ["overrides", "read_config", "run_inference"]
 
 
 def overrides(
@@ -28,7 +28,7 @@ def overrides(
     """
     folder = bundle / "configs"
     files = [_config(folder, name) for name in ("inference", *overlays)]
-    known = {name for file in files for name in _read(file)}
+    known = {name for file in files for name in read_config(file)}
     values = {name: value for name, value in asked.items() if name in known or name != "progress"}
     for text in settings:
         name, equals, value = text.partition("=")
@@ -100,7 +100,8 @@ def _config(folder: Path, name: str) -> Path:
     return file
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_config(file: Path) -> dict[str, Any]:
+    """What a configuration file holds, as it stands; ValueError that names it if it is no such file."""
     import yaml
 
     try:

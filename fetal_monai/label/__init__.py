@@ -1,0 +1,1 @@
+"""The MONAI Label app that serves every bundle; it needs an environment of its own (`make label-env`)."""

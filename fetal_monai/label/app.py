@@ -1,0 +1,102 @@
+"""The MONAI Label app: every bundle as a model, over the images of one folder."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import monailabel
+from fastapi import HTTPException
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.utils.others.generic import strtobool
+
+from fetal_monai.label import workarounds
+from fetal_monai.label.datastore import StudiesDatastore
+from fetal_monai.label.infer import BundleInfer
+from fetal_monai.label.served import served_models
+from fetal_monai.label.weights import WeightsStore
+
+__all__ = ["FetalMonaiLabel"]
+
+logger = logging.getLogger(__name__)
+OWN_TAGS = {"detection": "boxes", "others": "map"}  # of answers that are no labels to edit
+
+
+class FetalMonaiLabel(MONAILabelApp):
+    """Serves the bundles that ``--conf models`` names, ``all`` by default, over the images of ``studies``.
+
+    Weights that are trained here go to ``<studies>/models``; other ``--conf`` keys: ``auto_scoring`` scores all images
+    for active learning at start and after each (false).
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        conf = conf or {}
+        self.models = served_models(conf.get("models", "all"))
+        is_folder = not studies.startswith(("http://", "https://"))
+        self.weights = WeightsStore(Path(studies if is_folder else app_dir, "models"))
+        super().__init__(
+            app_dir,
+            studies,
+            conf,
+            name="fetal_monai",
+            description="Fetal ultrasound and MR, and brain tumour MR. For research use only.",
+            version=monailabel.__version__,
+        )
+        self._auto_update_scoring = bool(strtobool(conf.get("auto_scoring", "false")))
+        # Uploads land where nobody else writes, so that a path that a client names is told from an upload.
+        self.uploads = Path(tempfile.mkdtemp(prefix="fetal_monai_label_"))
+        tempfile.tempdir = str(self.uploads)
+        atexit.register(shutil.rmtree, self.uploads, ignore_errors=True)
+
+    def init_datastore(self) -> Any:
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        return StudiesDatastore(
+            self.studies, settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
+        )
+
+    def init_infers(self) -> dict[str, Any]:
+        return {name: BundleInfer(model, self.weights) for name, model in self.models.items()}
+
+    def infer(self, request: Mapping[str, Any], datastore: Any = None) -> dict[str, Any]:
+        """As MONAI Label's, with HTTP 404 for a model or image that is not there, also where the image is a path.
+
+        Where the answer is saved, its measurements and flags are noted with the image, under the model's name.
+        """
+        model, image = str(request.get("model")), str(request.get("image"))
+        if model not in self.models:
+            raise HTTPException(404, f"there is no model {model!r}; there are: {', '.join(self.models)}")
+        store = datastore if datastore is not None else self.datastore()
+        is_known = image in store.list_images()
+        path = store.get_image_uri(image) if is_known else self._uploaded(image)
+        file, params = self._infers[model]({**request, "image": path})
+        label, tag = file, str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
+        if is_known and strtobool(request.get("save_label", False)):
+            if tag == DefaultLabelTag.ORIGINAL.value:
+                tag = OWN_TAGS.get(self.models[model].kind, tag)
+            if file is not None:
+                label = store.save_label(image, file, tag, {"model": model, "params": params})
+            noted = {name: params[name] for name in ("measurements", "flags", "weights_sha256")}
+            store.update_image_info(image, {model: noted})
+        return {"label": label, "tag": tag, "file": file, "params": params}
+
+    def batch_infer(self, request: Mapping[str, Any], datastore: Any = None) -> Any:
+        return super().batch_infer(workarounds.batch_request(request), datastore)
+
+    _download_dcmqi_tools = workarounds.no_download
+
+    def _uploaded(self, image: str) -> str:
+        """The path of an upload or of a session's image; HTTP 404 for any other."""
+        sessions = self.sessions()
+        folders = [self.uploads, *([Path(sessions.store_path)] if sessions else [])]
+        path = Path(image)
+        if path.is_absolute() and any(folder.resolve() in path.resolve().parents for folder in folders):
+            return image
+        raise HTTPException(404, f"there is no image {image!r} among the studies")
