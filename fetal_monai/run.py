@@ -125,8 +125,9 @@ class ScanRun:
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        """What is still to do: a dict with ``image`` (its ``ScanSource``) for each scan."""
-        return [{"image": source} for source in self.sources if source.stem not in self.records]
+        """What is still to do: a dict with ``image`` (its ``ScanSource``) and how to ``read`` it for each scan."""
+        left = (source for source in self.sources if source.stem not in self.records)
+        return [{"image": source, "read": self.read} for source in left]
 
     def read(self, source: ScanSource) -> Any:
         """The ``Scan`` with its spacing from argument, file or CSV; raises ``ScanError``."""

@@ -14,7 +14,8 @@ __all__ = ["LoadScand"]
 class LoadScand(MapTransform):
     """Replace the ``ScanSource`` or path under each key by its scan.
 
-    ``read`` is :func:`fetal_monai.scan.read_scan` (pictures) unless given; :func:`fetal_monai.scan.read_volume_scan`
+    It is read with the item's own ``read``, which goes, where it has one (those of a ``ScanRun`` do), else with the
+    ``read`` given, else with :func:`fetal_monai.scan.read_scan` (pictures); :func:`fetal_monai.scan.read_volume_scan`
     reads volumes. Raises ``ScanError`` for what can't be read.
     """
 
@@ -26,6 +27,7 @@ class LoadScand(MapTransform):
         from fetal_monai.scan import read_scan, source_of
 
         out = dict(data)
+        read = out.pop("read", None) or self.read or read_scan
         for key in self.key_iterator(out):
-            out[key] = (self.read or read_scan)(source_of(out[key]))
+            out[key] = read(source_of(out[key]))
         return out

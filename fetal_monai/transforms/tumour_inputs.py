@@ -84,7 +84,18 @@ def _slab(image: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
 
 
 def patient_preprocessing(
-    read: Callable[[Any], Any], voxel_mm: float = 1.5, divisor: int = 8
+    read: Callable[[Any], Any] | None = None, voxel_mm: float = 1.5, divisor: int = 8
 ) -> list[Transform]:
-    """What inference does before the network; ``image`` is a ``PatientSource``, read with ``read``."""
-    return [LoadScand("image", read), ToPatientGridd("image", voxel_mm, divisor)]
+    """What inference does before the network; ``image`` is a ``PatientSource``, or the path of one sequence by its name.
+
+    It is read with ``read``, or as :class:`fetal_monai.transforms.load.LoadScand` says.
+    """
+    return [LoadScand("image", read or _read_patient), ToPatientGridd("image", voxel_mm, divisor)]
+
+
+def _read_patient(source: Any) -> Any:
+    from fetal_monai.scan import PatientSource, find_patients, read_patient
+
+    if not isinstance(source, PatientSource):
+        source = find_patients(source.path)[0][0]
+    return read_patient(source)

@@ -43,7 +43,10 @@ class ToVolumeGridd(MapTransform):
 def volume_preprocessing(
     read: Callable[[Any], Any] | None = None, voxel_mm: float = 1.0, divisor: int = 16
 ) -> list[Transform]:
-    """What inference does before the network; ``image`` is a path or ``ScanSource``, read with ``read``."""
+    """What inference does before the network; ``image`` is a path or ``ScanSource``.
+
+    It is read with ``read``, or as :class:`fetal_monai.transforms.load.LoadScand` says.
+    """
     from fetal_monai.scan import read_volume_scan
 
     return [LoadScand("image", read or read_volume_scan), ToVolumeGridd("image", voxel_mm, divisor)]
