@@ -10,7 +10,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT := demo_output
 
-.PHONY: demo test format-check lint types unit clean
+LABEL_VENV := .venv-label
+LABEL_BIN := $(LABEL_VENV)/bin
+LABEL_STAMP := $(LABEL_VENV)/.installed
+LABEL_PINS := fetal_monai/label/requirements.txt
+
+.PHONY: demo test test-label label-env format-check lint types unit clean
 
 demo: $(STAMP)
 	@$(BIN)/fetal-monai run fetal_head_ultrasound_segmentation data/samples/hc18 --out $(OUT)
@@ -20,6 +25,12 @@ demo: $(STAMP)
 # All four run even if one fails; pytest comes last.
 test: $(STAMP)
 	@$(MAKE) --no-print-directory --keep-going format-check lint types unit
+
+# A real MONAI Label server over HTTP; `make test` runs these too where the environment is there.
+test-label: $(STAMP) label-env
+	$(BIN)/python -m pytest --quiet tests/label
+
+label-env: $(LABEL_STAMP)
 
 format-check:
 	$(BIN)/ruff format --check --quiet .
@@ -39,6 +50,18 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing fetal_monai and what it needs into $(VENV); the first time takes minutes"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+# MONAI Label's own environment: pinned, torch with what it brings, the rest without asking for more; see workarounds.py.
+$(LABEL_STAMP): $(LABEL_PINS) fetal_monai/label/workarounds.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
+	  { echo "MONAI Label is pinned for Python 3.11 and 3.12; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make label-env PYTHON=python3.11"; exit 1; }
+	@test -x $(LABEL_BIN)/python || $(PYTHON) -m venv $(LABEL_VENV)
+	@echo "Installing MONAI Label and what it needs into $(LABEL_VENV); the first time takes minutes"
+	@$(LABEL_BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --constraint $(LABEL_PINS) torch setuptools
+	@$(LABEL_BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --no-deps --requirement $(LABEL_PINS)
+	@$(LABEL_BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --no-deps --no-build-isolation --editable .
+	@$(LABEL_BIN)/python -m fetal_monai.label.workarounds >/dev/null
 	@touch $@
 
 clean:

@@ -212,6 +212,20 @@ def _parser() -> argparse.ArgumentParser:
         help="leave pictures as they are, also where text on ultrasound can't be blacked",
     )
 
+    label = commands.add_parser(
+        "label", parents=[common], help="serve the bundles to 3D Slicer and OHIF with MONAI Label"
+    )
+    what = label.add_mutually_exclusive_group(required=True)
+    what.add_argument("--studies", metavar="DIR", help="the folder of images to annotate; made if missing")
+    what.add_argument("--path", action="store_true", help="print the app folder, for monailabel start_server")
+    label.add_argument(
+        "--models", default="all", metavar="NAME,NAME", help="bundles to serve (see list); default: all"
+    )
+    label.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on; default: this computer alone"
+    )
+    label.add_argument("--port", type=int, default=8000, help="default: 8000")
+
     fetch = commands.add_parser(
         "fetch", parents=[common], help="fetch a public dataset, or say how it is had"
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from fetal_monai.bundles import UsageError, bundle_dir, copy_bundle, list_bundles
 from fetal_monai.files import plain
+from fetal_monai.label.server import label
 from fetal_monai.listen.command import listen
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "enhance",
     "explain",
     "fetch",
+    "label",
     "list",
     "listen",
     "measure",

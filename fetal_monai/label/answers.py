@@ -19,7 +19,7 @@ from fetal_monai.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["answer_file", "answer_params"]
+__all__ = ["answer_file", "answer_params", "box_of_markup"]
 
 ENDINGS = {"segmentation": "_seg", "others": "_map", "detection": "_boxes"}
 MARKUPS = "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#"
@@ -181,3 +181,19 @@ def _markups(image: Path, files: Sequence[Path], out: Path) -> Path:
     path = out / "answer.json"
     write_json(path, {"@schema": MARKUPS, "markups": markups})
     return path
+
+
+def box_of_markup(markup: Mapping[str, Any], image: Path) -> dict[str, Any]:
+    """A box of Slicer's markups as one of ``<stem>_boxes.json``: ``label`` and ``bbox`` in pixels of the image.
+
+    Slicer's plugin renames boxes, so the label is that of the control point, else the first word of the name.
+    """
+    spacing, origin, axes = _place(image)
+    flip = -1.0 if markup.get("coordinateSystem", "LPS") == "RAS" else 1.0
+    center = np.array(markup["center"], float) * [flip, flip, 1.0]
+    x, y, _ = np.linalg.solve(np.reshape(axes, (3, 3)), center - origin) / spacing
+    width, height = np.array(markup["size"][:2], float) / spacing[:2]
+    points = markup.get("controlPoints") or [{}]
+    words = str(points[0].get("label") or "").split() or str(markup.get("name", "")).split() or [""]
+    bbox = [float(x - width / 2 + 0.5), float(y - height / 2 + 0.5), float(width), float(height)]
+    return {"label": words[0], "bbox": bbox}

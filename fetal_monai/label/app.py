@@ -6,7 +6,7 @@ import atexit
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,16 @@ from fastapi import HTTPException
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.tasks.activelearning.first import First
+from monailabel.tasks.activelearning.random import Random
 from monailabel.utils.others.generic import strtobool
 
 from fetal_monai.label import workarounds
+from fetal_monai.label.choosing import DiceScore, HighestFirst, StudyScore, anomaly, uncertainty
 from fetal_monai.label.datastore import StudiesDatastore
 from fetal_monai.label.infer import BundleInfer
 from fetal_monai.label.served import served_models
+from fetal_monai.label.train import BundleTrain, can_train
 from fetal_monai.label.weights import WeightsStore
 
 __all__ = ["FetalMonaiLabel"]
@@ -64,6 +68,39 @@ class FetalMonaiLabel(MONAILabelApp):
 
     def init_infers(self) -> dict[str, Any]:
         return {name: BundleInfer(model, self.weights) for name, model in self.models.items()}
+
+    def init_trainers(self) -> dict[str, Any]:
+        models = {name: model for name, model in self.models.items() if can_train(model)}
+        return {name: BundleTrain(model, self.weights) for name, model in models.items()}
+
+    def init_scoring_methods(self) -> dict[str, Any]:
+        return {**self._scores(), "dice": DiceScore()}
+
+    def init_strategies(self) -> dict[str, Any]:
+        by_score = {name: HighestFirst(scores) for name, scores in self._scores().items()}
+        return {**by_score, "first": First(), "random": Random()}
+
+    def _scores(self) -> dict[str, StudyScore]:
+        """Of studies, by the first model that segments, and the first that is about anomalies, unless one is asked for."""
+        by_use = sorted(self.models.values(), key=lambda model: model.is_patient)  # one scan each is the rule
+        segments = [model.name for model in by_use if model.kind == "segmentation"]
+        anomalies = [name for name in self.models if name.endswith("_anomaly")]
+        anomalies += [name for name in self.models if name == "fetal_brain_mri_segmentation"]
+        of = {
+            "uncertainty": (uncertainty, [*segments, *self.models], "how unsure the model is of it"),
+            "anomaly": (anomaly, anomalies, "how unlike healthy ones it is"),
+        }
+        return {
+            name: StudyScore(name, score, self._infers, self._default(models), about)
+            for name, (score, models, about) in of.items()
+            if models
+        }
+
+    def _default(self, models: Sequence[str]) -> str:
+        """The first of the models that reads any of the studies, else the first."""
+        store = self.datastore()
+        files = [store.get_image_uri(image).lower() for image in store.list_images()] if store else []
+        return next((m for m in models if any(f.endswith(self.models[m].reads) for f in files)), models[0])
 
     def infer(self, request: Mapping[str, Any], datastore: Any = None) -> dict[str, Any]:
         """As MONAI Label's, with HTTP 404 for a model or image that is not there, also where the image is a path.

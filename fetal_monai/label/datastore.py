@@ -41,7 +41,9 @@ class StudiesDatastore(LocalDatastore):
         _check_ending(image_filename, IMAGES)
         return str(super().add_image(image_id, image_filename, image_info))
 
-    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+    def save_label(
+        self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]
+    ) -> str:
         _check_name(image_id, "image")
         _check_name(label_tag, "tag")
         _check_ending(label_filename, LABELS)
@@ -58,5 +60,6 @@ def _check_name(name: str, what: str) -> None:
 def _check_ending(filename: str, endings: tuple[str, ...]) -> None:
     if not filename.lower().endswith(endings):
         raise HTTPException(
-            status_code=400, detail=f"{''.join(Path(filename).suffixes) or 'no ending'}: give {', '.join(endings)}"
+            status_code=400,
+            detail=f"{''.join(Path(filename).suffixes) or 'no ending'}: give {', '.join(endings)}",
         )

@@ -9,7 +9,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.utils.others.generic import device_list, name_to_device
 
+from fetal_monai.label.annotated import patient_folder
 from fetal_monai.label.answers import answer_file, answer_params
 from fetal_monai.label.served import Model, checked_settings
-from fetal_monai.label.weights import WeightsStore
+from fetal_monai.label.weights import SHIPPED, WeightsStore
 from fetal_monai.record import Record, load_run
 from fetal_monai.run import reason_of
 from fetal_monai.workflow import overrides, read_config, run_inference
@@ -52,6 +54,10 @@ class BundleInfer(InferTask):
     def get_path(self, validate: bool = True) -> str:
         return str(self.weights.path(self.model))
 
+    def version(self) -> str:
+        """What says whether an earlier answer still holds: the bundle's version and the weights' name."""
+        return f"{self.model.bundle.version} {self.weights.path(self.model).name}"
+
     def is_valid(self) -> bool:
         return True
 
@@ -66,15 +72,28 @@ class BundleInfer(InferTask):
             records, info = self.run(image, request, Path(folder, "out"))
             try:
                 file = answer_file(
-                    self.model, image, records, Path(folder, "out"), str(request.get("result_extension") or "")
+                    self.model,
+                    image,
+                    records,
+                    Path(folder, "out"),
+                    str(request.get("result_extension") or ""),
                 )
             except ValueError as error:
                 raise HTTPException(status_code=400, detail=reason_of(error, image.name)) from error
             params = answer_params(self.model, records, info, Path(folder, "out"))
+            if info["weights"] != SHIPPED:
+                params["flags"].append("trained_here")
             kept = None if file is None else _kept(file)
         params["label_names"] = self.model.labels
         params["latencies"] = {"total": round(time.perf_counter() - start, 2)}
         return kept, params
+
+    @contextmanager
+    def answer(self, image: str, request: Mapping[str, Any]) -> Iterator[tuple[list[Record], Path | None]]:
+        """The records of an image and the file that answers for it, which goes when the block ends."""
+        with tempfile.TemporaryDirectory() as folder:
+            records, _ = self.run(Path(image), request, Path(folder, "out"))
+            yield records, answer_file(self.model, Path(image), records, Path(folder, "out"))
 
     def run(self, image: Path, request: Mapping[str, Any], out: Path) -> tuple[list[Record], dict[str, Any]]:
         """The records of the scan's frames and the ``run.json`` of a run into ``out``; HTTPException if it fails."""
@@ -103,8 +122,11 @@ class BundleInfer(InferTask):
             raise HTTPException(status_code=400, detail=f"device is {device!r}; give one of {device_list()}")
         scan = image
         if self.model.is_patient:
-            scan, of_patient = _patient_of(image, out.parent)
-            asked = {**of_patient, **asked}
+            scan, sequence = patient_folder(image, out.parent / "patients")
+            asked = {
+                **({} if sequence is None else {"reference": sequence}),
+                **asked,
+            }  # answer on its own grid
         folder = self.model.bundle.path
         configs, values = overrides(
             folder, [], [], {"dataset_dir": str(scan), "output_dir": str(out), "progress": False, **asked}
@@ -122,28 +144,11 @@ class BundleInfer(InferTask):
         return values
 
 
-def _patient_of(image: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """What to run for a sequence of a patient: it and those beside it whose names begin alike, on its own grid.
-
-    A file whose name says nothing of its sequence stands alone.
-    """
-    from fetal_monai.scan import sequence_of
-    from fetal_monai.scan.patient_names import patient_prefix
-
-    sequence, prefix = sequence_of(image.name), patient_prefix(image.name)
-    if sequence is None:
-        return image, {}
-    patient = folder / (prefix or "patient")
-    patient.mkdir()
-    for file in sorted(image.parent.iterdir()):
-        if file.is_file() and sequence_of(file.name) and patient_prefix(file.name) == prefix:
-            os.symlink(file.resolve(), patient / file.name)
-    return patient, {"reference": sequence}
-
-
 def _kept(file: Path) -> str:
     """A copy that outlives the folder of the run."""
-    suffix = "".join(file.suffixes[-2:] if file.name.endswith((".nii.gz", ".seg.nrrd")) else file.suffixes[-1:])
+    suffix = "".join(
+        file.suffixes[-2:] if file.name.endswith((".nii.gz", ".seg.nrrd")) else file.suffixes[-1:]
+    )
     with tempfile.NamedTemporaryFile(suffix=suffix, delete=False) as kept:
         shutil.copyfile(file, kept.name)
     return kept.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import sys
 from pathlib import Path
@@ -10,9 +11,20 @@ from fetal_monai.bundles import UsageError
 from fetal_monai.label import workarounds
 from fetal_monai.label.folder import app_folder
 
-__all__ = ["serve"]
+__all__ = ["label", "serve"]
 
-HOW_TO_GET = "MONAI Label needs an environment of its own: make label-env, then .venv-label/bin/fetal-monai label"
+HOW_TO_GET = (
+    "MONAI Label needs an environment of its own: make label-env, then .venv-label/bin/fetal-monai label"
+)
+
+
+def label(args: argparse.Namespace) -> int:
+    """The command `fetal-monai label`: serve the bundles, or say where the app is."""
+    if args.path:
+        sys.stdout.write(f"{app_folder()}\n")
+    else:
+        serve(args.studies, args.models, args.host, args.port, verbose=args.debug)
+    return 0
 
 
 def serve(
@@ -28,7 +40,9 @@ def serve(
     if importlib.util.find_spec("monailabel") is None:
         raise UsageError(HOW_TO_GET)
     if not workarounds.is_installed():
-        raise UsageError(f"this Python lacks what MONAI Label needs; {sys.executable} -m {workarounds.__name__}")
+        raise UsageError(
+            f"this Python lacks what MONAI Label needs; {sys.executable} -m {workarounds.__name__}"
+        )
     served_models(models)
     Path(studies).mkdir(parents=True, exist_ok=True)
     from monailabel.main import Main

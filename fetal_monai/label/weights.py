@@ -9,7 +9,7 @@ from typing import Any
 from fetal_monai.files import write_json
 from fetal_monai.label.served import Model
 
-__all__ = ["WeightsStore"]
+__all__ = ["SHIPPED", "WeightsStore"]
 
 SHIPPED = "model.pt"
 
@@ -36,7 +36,9 @@ class WeightsStore:
         names = self.names(model)
         chosen = names[0] if name is None else name
         if chosen not in names:
-            raise ValueError(f"there are no weights {chosen!r} of {model.name}; there are: {', '.join(names)}")
+            raise ValueError(
+                f"there are no weights {chosen!r} of {model.name}; there are: {', '.join(names)}"
+            )
         return self.shipped(model) if chosen == SHIPPED else self._folder(model) / chosen
 
     def is_trained_here(self, path: Path) -> bool:
@@ -57,7 +59,9 @@ class WeightsStore:
         import json
 
         files = sorted(self._folder(model).glob("[0-9]*.json"))
-        return [{"weights": f"{file.stem}.pt", **json.loads(file.read_text(encoding="utf-8"))} for file in files]
+        return [
+            {"weights": f"{file.stem}.pt", **json.loads(file.read_text(encoding="utf-8"))} for file in files
+        ]
 
     def _folder(self, model: Model) -> Path:
         return self.folder / model.name
