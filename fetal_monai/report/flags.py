@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fetal_monai.report.flags_planes import PLANE_FLAGS
 from fetal_monai.report.flags_structures import STRUCTURE_FLAGS
 from fetal_monai.report.flags_tumour import TUMOUR_FLAGS
 
@@ -241,7 +242,7 @@ FLAGS = {
         "z-scores and centiles are empty; the measures themselves are not affected.",
     ),
 }
-FLAGS |= {name: Flag(*texts) for name, texts in (TUMOUR_FLAGS | STRUCTURE_FLAGS).items()}
+FLAGS |= {name: Flag(*texts) for name, texts in (TUMOUR_FLAGS | STRUCTURE_FLAGS | PLANE_FLAGS).items()}
 
 
 def explain(flag: str) -> Flag:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fetal_monai.measure.plane import NONE_OF_THESE, PLANES
 from fetal_monai.record import Record
 
 __all__ = ["describe_spacing", "heading", "interval_text", "label", "number_text", "unit", "value_text"]
 
+PLANE_WORDS = {
+    plane: plane.replace("trans_", "trans-").replace("_", " ") for plane in (*PLANES, NONE_OF_THESE)
+}
 LABELS = {
     "hc": "Head circumference",
     "hc_px": "Head circumference in pixels",
@@ -68,6 +72,11 @@ LABELS = {
     "latent_distance": "Distance of the code",
     "alteration": "Altered (logit)",
     "head_doubt": "Doubt of the head",
+    "plane": "Plane",
+    "plane_second": "Second plane",
+    **{f"probability_{plane}": f"Probability, {words}" for plane, words in PLANE_WORDS.items()},
+    "plane_distance": "Distance from known planes",
+    "plane_p_value": "p-value against known planes",
     "spacing": "Spacing",
     "spacing_row": "Spacing of rows",
     "spacing_column": "Spacing of columns",
@@ -96,6 +105,9 @@ HEADINGS = {  # shorter, for tables
     "ga_weeks_intergrowth": "GA by HC, INTER\u00adGROWTH",
     "hc_centile": "HC centile",
     "p_value": "p-value",
+    **{f"probability_{plane}": PLANE_WORDS[plane].capitalize() for plane in PLANES},
+    "plane_distance": "Distance",
+    "plane_p_value": "p-value",
     "mse": "MSE",
     "structural_error": "1 − SSIM",
 }
@@ -125,6 +137,9 @@ PLAIN = {"ruler_confidence": 2, "deviation_score": 2, "gyrification_index": 2, "
     "latent_distance": 2,
     "alteration": 2,
     "head_doubt": 3,
+    **{f"probability_{plane}": 2 for plane in PLANES},
+    "plane_distance": 2,
+    "plane_p_value": 3,
 }  # without a unit; decimals
 RELATIVE = {"_z": "z-score", "_centile": "centile"}  # after the whole name of a measure
 ENDINGS = {  # of a measure's name: unit, decimals
@@ -175,7 +190,7 @@ def heading(name: str) -> str:
 def number_text(name: str, value: Any) -> str:
     """A value without unit and with as many decimals as it deserves; "" where undefined."""
     if value is None or isinstance(value, str | bool):
-        return "" if value is None else str(value)
+        return "" if value is None else PLANE_WORDS.get(str(value), str(value))
     if not math.isfinite(value):
         return ""
     decimals = _ending(name)[2]

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from fetal_monai.measure.shape import Ellipse
 from fetal_monai.synthesis.ultrasound_anatomy import ABNORMALITIES, PLANES, draw_anatomy
-from fetal_monai.synthesis.ultrasound_image import compress, render
+from fetal_monai.synthesis.ultrasound_image import expose
 from fetal_monai.synthesis.ultrasound_sector import Sector, draw_sector
 from fetal_monai.synthesis.ultrasound_shapes import CLASSES, TISSUES, HeadAnatomy
 
@@ -134,13 +133,7 @@ def _picture(
     facing = np.abs(normal_u * (along @ beam) + normal_v * (across @ beam)).astype(np.float32) / length
     middle_mm = (centre[0] - sector.apex[0]) * sector.pixel_mm
     sigma = psf_mm[0] / sector.steps[0], psf_mm[1] / middle_mm / sector.steps[1]
-    echo = render(tissues, facing, sector, random, sigma, fineness=anatomy.ga_weeks / 24)
-    range_db = random.uniform(44, 60)
-    gray = compress(echo, -random.uniform(0.26, 0.42) * range_db, range_db, random.uniform(1.3, 1.9))
-    picture, seen = sector.scan_convert(gray, shape)
-    if random.rand() < 0.4:  # what scanners call speckle reduction
-        picture = ndimage.gaussian_filter(picture, random.uniform(0.4, 0.9)) * seen
-    return np.round(picture * 255).astype(np.float32) / np.float32(255), seen
+    return expose(tissues, facing, sector, random, shape, sigma, fineness=anatomy.ga_weeks / 24)
 
 
 def _to_head(

@@ -13,11 +13,12 @@ import math
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from fetal_monai.synthesis.ultrasound_sector import Sector
 from fetal_monai.synthesis.ultrasound_shapes import TISSUES
 
-__all__ = ["compress", "envelope", "render", "scatter"]
+__all__ = ["compress", "envelope", "expose", "render", "scatter"]
 
 Image = NDArray[np.float32]
 
@@ -36,6 +37,16 @@ BACKSCATTER_DB = {  # against brain
     "third_ventricle": -4.0,
     "sulcus": 6.0,
     "white_matter": -5.0,
+    "skin": 8.0,
+    "muscle": 1.0,
+    "liver": -0.5,
+    "lung": 4.0,
+    "myocardium": -2.0,
+    "blood": -15.0,
+    "vessel_wall": 9.0,
+    "fluid": -24.0,
+    "stroma": 3.0,
+    "canal": -7.0,
 }
 IMPEDANCE = {  # in arbitrary units: what counts is the step across a wall; the skull has its own rule
     "midline_falx": 5.0,
@@ -48,6 +59,15 @@ IMPEDANCE = {  # in arbitrary units: what counts is the step across a wall; the 
     "sylvian_fissure": -1.2,
     "third_ventricle": -3.0,
     "sulcus": 5.0,
+    "skin": 4.0,
+    "muscle": 0.6,
+    "lung": 1.2,
+    "myocardium": -0.6,
+    "blood": -3.0,
+    "vessel_wall": 3.0,
+    "fluid": -5.0,
+    "stroma": 0.5,
+    "canal": -2.5,
 }
 _SCATTER = np.ones(len(TISSUES) + 1, np.float32)
 _STEP = np.zeros(len(TISSUES) + 1, np.float32)
@@ -175,7 +195,9 @@ def _gain_db(
     return nodes[:, None].astype(np.float32) - drop_db - _shadows(random, sector, tissues)
 
 
-_FLUIDS = [TISSUES[name] for name in ("lateral_ventricle", "cavum_septi_pellucidi", "cisterna_magna")]
+_FLUIDS = [
+    TISSUES[n] for n in ("lateral_ventricle", "cavum_septi_pellucidi", "cisterna_magna", "blood", "fluid")
+]
 
 
 def _kernel(n: int, sigma: float) -> Image:
@@ -237,3 +259,17 @@ def compress(echo: Image, floor_db: float, range_db: float, gamma: float) -> Ima
     """Gray values 0..1 of an amplitude: logarithm from `floor_db` over `range_db`, then a power."""
     decibels = 20 * np.log10(np.maximum(echo, np.float32(1e-6)))
     return np.clip((decibels - np.float32(floor_db)) / np.float32(range_db), 0, 1) ** np.float32(gamma)
+
+
+def expose(
+    tissues: NDArray[np.uint8], facing: Image, sector: Sector, random: RandomState, shape: tuple[int, int],
+    sigma: tuple[float, float], fineness: float = 1.0,
+) -> tuple[Image, NDArray[np.bool_]]:  # fmt: skip
+    """The picture (H, W), 0..1 in 256 steps, that a scanner shows of what `render` gives, and its sector."""
+    echo = render(tissues, facing, sector, random, sigma, fineness)
+    range_db = random.uniform(44, 60)
+    gray = compress(echo, -random.uniform(0.26, 0.42) * range_db, range_db, random.uniform(1.3, 1.9))
+    picture, seen = sector.scan_convert(gray, shape)
+    if random.rand() < 0.4:  # what scanners call speckle reduction
+        picture = ndimage.gaussian_filter(picture, random.uniform(0.4, 0.9)) * seen
+    return np.round(picture * 255).astype(np.float32) / np.float32(255), seen

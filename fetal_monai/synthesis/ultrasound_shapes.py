@@ -38,6 +38,17 @@ TISSUES = {
     "sulcus": 13,
     "scalp": 14,
     "white_matter": 15,
+    # of the other planes; their bones are `skull`, their tissue without a name is `brain`
+    "skin": 16,
+    "muscle": 17,
+    "liver": 18,
+    "lung": 19,
+    "myocardium": 20,
+    "blood": 21,
+    "vessel_wall": 22,
+    "fluid": 23,
+    "stroma": 24,
+    "canal": 25,
 }
 
 
