@@ -15,7 +15,7 @@ from typing import Any
 
 from fetal_monai.bundles import UsageError
 
-__all__ = ["overrides", "read_config", "run_inference"]
+__all__ = ["overrides", "read_config", "run_inference", "settings_of"]
 
 
 def overrides(
@@ -26,9 +26,8 @@ def overrides(
     `settings` are `key=value` with YAML values, `asked` what options stand for; the former win. Raises UsageError
     for what the configuration does not know: MONAI would keep a misspelt name without a word.
     """
-    folder = bundle / "configs"
-    files = [_config(folder, name) for name in ("inference", *overlays)]
-    known = {name for file in files for name in read_config(file)}
+    files = [_config(bundle / "configs", name) for name in ("inference", *overlays)]
+    known = settings_of(bundle, overlays)
     values = {name: value for name, value in asked.items() if name in known or name != "progress"}
     for text in settings:
         name, equals, value = text.partition("=")
@@ -42,6 +41,12 @@ def overrides(
             hint = f"; did you mean {near[0]}?" if near else f"; it has: {', '.join(sorted(known))}"
             raise UsageError(f"{bundle.name} has no setting {first}{hint}")
     return [str(file) for file in files], values
+
+
+def settings_of(bundle: Path, overlays: Sequence[str] = ()) -> set[str]:
+    """The names at the top of the configuration files of a run."""
+    folder = bundle / "configs"
+    return {name for overlay in ("inference", *overlays) for name in read_config(_config(folder, overlay))}
 
 
 def run_inference(

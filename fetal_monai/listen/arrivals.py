@@ -16,7 +16,8 @@ HELD_OPEN = (
 class Arrivals:
     """When studies are complete: nothing came for `wait_s` seconds, and who brought them has gone.
 
-    A sender that keeps its association open, but sends nothing more of a study, holds it for five times as long.
+    A sender that keeps its association open, but sends nothing more of a study, holds it for five times as long, and at
+    least a minute.
     """
 
     def __init__(self, wait_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,10 +43,9 @@ class Arrivals:
             held = set().union(*self._bringing.values())
             now = self._clock()
             quiet = {study: now - self._last.get(study, self._start) for study in studies}
+        held_s = max(HELD_TIMES * self.wait_s, HELD_S)
         return [
-            study
-            for study, seconds in quiet.items()
-            if seconds >= self.wait_s * (HELD_OPEN if study in held else 1)
+            study for study, seconds in quiet.items() if seconds >= (held_s if study in held else self.wait_s)
         ]
 
     def forget(self, study: str) -> None:

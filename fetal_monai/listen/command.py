@@ -101,10 +101,17 @@ def _settings(args: argparse.Namespace) -> Any:
     from fetal_monai.listen.forward import parse_receiver
     from fetal_monai.listen.receive import IMAGES
     from fetal_monai.listen.service import LOOPBACK, Settings
-    from fetal_monai.workflow import overrides
+    from fetal_monai.scan.series_choice import ALL
+    from fetal_monai.workflow import overrides, settings_of
 
     bundle = bundle_dir(args.bundle)
-    asked = {"dicom": True, "progress": False, **({"deidentify": True} if args.deidentify else {})}
+    asked: dict[str, Any] = {
+        "dicom": True,
+        "progress": False,
+        **({"deidentify": True} if args.deidentify else {}),
+    }
+    if "series" in settings_of(bundle):
+        asked["series"] = ALL  # nobody is there to be asked
     configs, values = overrides(bundle, args.overlay_config, args.settings, asked)
     for name in ("dataset_dir", "output_dir", "resume"):
         if name in values:

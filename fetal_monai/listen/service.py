@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ __all__ = ["Settings", "serve"]
 LOG = logging.getLogger("fetal_monai.listen")
 ROUND_S = 0.2
 AFTER_ERROR_S = 5.0
-HOUR_S = 3600.0
+MINUTE_S, HOUR_S = 60.0, 3600.0
 FORGET_S = 365 * 24 * HOUR_S  # hashes of what was measured
 LOOPBACK = "127.0.0.1"
 
@@ -51,7 +50,7 @@ class Settings:
 
 
 def serve(settings: Settings, stop: threading.Event) -> None:
-    """Listen until `stop` is set. Raises SpoolInUseError or OSError if the folder or the port can't be had."""
+    """Listen until `stop` is set. Raises ValueError or OSError if the folder or the port can't be had."""
     for name in ("pynetdicom", "pydicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they quote what they read
     warnings.simplefilter("ignore")
@@ -64,9 +63,12 @@ def serve(settings: Settings, stop: threading.Event) -> None:
         )
         forwarding = Forwarding(spool, settings.receivers, settings.ae_title, settings.give_up_s)
         entity = make_receiver(settings.ae_title, settings.modality, settings.allowed)
-        server = entity.start_server(
-            (settings.bind, settings.port), block=False, evt_handlers=handlers(spool, arrivals)
-        )
+        try:
+            server = entity.start_server(
+                (settings.bind, settings.port), block=False, evt_handlers=handlers(spool, arrivals)
+            )
+        except OSError as error:
+            raise ValueError(f"port {settings.port} can't be had ({error.strerror}); give another") from error
         assert server is not None  # as it does not block
         port = server.server_address[1]
         LOG.info("%s listens on %s:%d, spool %s", settings.ae_title, settings.bind, port, settings.spool)
@@ -74,10 +76,10 @@ def serve(settings: Settings, stop: threading.Event) -> None:
             measuring.start()
             _work(
                 stop,
-                lambda: _hand_on(spool, arrivals),
-                lambda: _clear(spool, settings.keep_s),
-                measuring.next,
-                forwarding.round,
+                (lambda: _hand_on(spool, arrivals), ROUND_S),
+                (measuring.next, ROUND_S),
+                (forwarding.round, ROUND_S),
+                (lambda: _clear(spool, settings.keep_s), MINUTE_S if settings.keep_s else ROUND_S),
             )
         finally:
             server.shutdown()
@@ -86,20 +88,23 @@ def serve(settings: Settings, stop: threading.Event) -> None:
         spool.close()
 
 
-def _work(stop: threading.Event, *steps: Callable[[], Any]) -> None:
-    """Each step again and again in a thread of its own, until `stop` is set; an error is no reason to end."""
+def _work(stop: threading.Event, *steps: tuple[Callable[[], Any], float]) -> None:
+    """Each step again and again in a thread of its own, until `stop` is set; an error is no reason to end.
 
-    def repeat(step: Callable[[], Any]) -> None:
+    What a step returns says whether it goes on at once; else it pauses, for the seconds beside it.
+    """
+
+    def repeat(step: Callable[[], Any], pause_s: float) -> None:
         while not stop.is_set():
             try:
                 if not step():
-                    stop.wait(ROUND_S)
+                    stop.wait(pause_s)
             except Exception as error:
                 LOG.error("%s; tried again in %.0f s", cause_of(error), AFTER_ERROR_S)
                 stop.wait(AFTER_ERROR_S)
 
-    for step in steps:
-        threading.Thread(target=repeat, args=(step,), daemon=True).start()
+    for step, pause_s in steps:
+        threading.Thread(target=repeat, args=(step, pause_s), daemon=True).start()
     while not stop.is_set():
         stop.wait(1)  # so that a signal is seen where waiting for ever hides it
 
@@ -123,4 +128,3 @@ def _clear(spool: Spool, keep_s: float) -> None:
     count = spool.clear(keep_s, max(FORGET_S, keep_s))
     if count:
         LOG.info("images and results of %d studies removed", count)
-    time.sleep(1)

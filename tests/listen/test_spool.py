@@ -164,9 +164,9 @@ def test_a_study_is_complete_when_its_bringer_has_gone_and_it_is_quiet():
     assert arrivals.complete(["a", "b", "left"]) == []
     now[0] = 10
     assert arrivals.complete(["a", "b", "left"]) == ["a", "left"]
-    now[0] = 49
+    now[0] = 59
     assert arrivals.complete(["b"]) == []
-    now[0] = 50  # it brings nothing more
+    now[0] = 60  # it brings nothing more
     assert arrivals.complete(["b"]) == ["b"]
     arrivals.came("third", "a")
     arrivals.gone("third")

@@ -65,7 +65,7 @@ def test_several_that_fit_are_asked_for(tmp_path, apart):
     assert str(caught.value) == (
         "p: 2 series fit: 5 (T2 HASTE cor, 4 images), 6 (SSFSE sag, 4 images); choose with --series 5, or --series all"
     )
-    with pytest.raises(ScanError, match="^p: 2 series fit"):
+    with pytest.raises(ScanError, match=r"^p: 2 series fit"):
         chosen(tmp_path / "p")
     names = {5: "p/S5", 6: "p/S6"} if apart else {5: "p/series_5", 6: "p/series_6"}
     for number, name in names.items():
