@@ -8,9 +8,8 @@ from collections.abc import Callable, Hashable, Iterable
 
 __all__ = ["Arrivals"]
 
-HELD_OPEN = (
-    5  # times the wait, after which an association that brings nothing more of a study holds it no longer
-)
+# The wait, or seconds, after which an open association that brings nothing more of a study holds it no longer.
+HELD_TIMES, HELD_S = 5, 60.0
 
 
 class Arrivals:
