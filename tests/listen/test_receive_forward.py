@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pydicom
 import pytest
 from dicom_sources import write_ultrasound
 from listeners import free_port, stand_in, until, write_image
 
+from fetal_monai.listen.arrivals import Arrivals
 from fetal_monai.listen.forward import Forwarding, Receiver, parse_receiver, send
 from fetal_monai.listen.measuring import Measuring
-from fetal_monai.listen.receive import BROKEN, RefusedError, check_instance, transfer_syntaxes
+from fetal_monai.listen.receive import BROKEN, RefusedError, answer_store, check_instance, transfer_syntaxes
 from fetal_monai.listen.spool import Spool, short_hash
 
 pytest.importorskip("pynetdicom")
@@ -49,6 +51,30 @@ def test_garbage_is_refused(tmp_path):
         check(path, b"\0" * 128 + b"DICM" + bytes(range(256)) * 8)
     with pytest.raises(RefusedError, match="not those of the request"):
         check_instance(path.read_bytes(), pydicom.uid.MRImageStorage, "1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "sop_instance", "status"),
+    [(None, None, 0x0000), (None, "1.2.3", 0xA900), (pydicom.uid.MRImageStorage, None, 0x0122)],
+)
+def test_answers(tmp_path, sop_class, sop_instance, status):
+    path = write_image(tmp_path / "a.dcm", 1, 1)
+    image = pydicom.dcmread(path)
+    request = SimpleNamespace(
+        AffectedSOPClassUID=sop_class or image.SOPClassUID,
+        AffectedSOPInstanceUID=sop_instance or image.SOPInstanceUID,
+    )
+    event = SimpleNamespace(
+        request=request,
+        context=SimpleNamespace(abstract_syntax=image.SOPClassUID),
+        assoc=SimpleNamespace(requestor=SimpleNamespace(ae_title="SCANNER")),
+        encoded_dataset=path.read_bytes,
+    )
+    spool = Spool(tmp_path / "spool")
+    for _ in range(2):
+        assert answer_store(event, spool, Arrivals(1)).Status == status
+    assert len(list(spool.root.glob("receiving/*/in/*/*.dcm"))) == (status == 0)
+    spool.close()
 
 
 @pytest.mark.parametrize(
