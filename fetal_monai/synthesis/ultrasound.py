@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fetal_monai.measure.shape import Ellipse
 from fetal_monai.synthesis.ultrasound_anatomy import ABNORMALITIES, PLANES, draw_anatomy
 from fetal_monai.synthesis.ultrasound_image import expose
+from fetal_monai.synthesis.ultrasound_marks import draw_marks
 from fetal_monai.synthesis.ultrasound_sector import Sector, draw_sector
 from fetal_monai.synthesis.ultrasound_shapes import CLASSES, TISSUES, HeadAnatomy
 
@@ -44,7 +45,7 @@ class SyntheticHead:
     `measures` are in mm, NaN where there is none: hc_mm, bpd_mm, ofd_mm (outer to outer), atrial_width_mm (with the
     plexus), cavum_width_mm, tcd_mm, cisterna_magna_mm, deformation_mm. `ellipse` is the outer skull in pixels, without
     its deformation, and `forehead` (row, column) the unit vector from its middle to the front. `sector` (H, W) is
-    where the scanner shows echoes; `image` is 0 outside of it.
+    where the scanner shows echoes; `image` is 0 outside of it but for `marks` (H, W), which a scanner drew over it.
     """
 
     image: NDArray[np.float32]
@@ -58,6 +59,7 @@ class SyntheticHead:
     sector: NDArray[np.bool_]
     ellipse: Ellipse
     forehead: tuple[float, float]
+    marks: NDArray[np.bool_]
 
 
 def synthesise_head(
@@ -68,12 +70,14 @@ def synthesise_head(
     severity: float | None = None,
     shape: tuple[int, int] = (432, 640),
     pixel_mm: float | None = None,
+    with_marks: bool = False,
 ) -> SyntheticHead:
     """A head in one of `PLANES`, normal or with one of `ABNORMALITIES`; the same state gives the same picture.
 
     `ga_weeks` is drawn from 16 to 38; `severity` in mm is the width of the atrium, the depth of the cisterna magna or
     how far the skull departs from an ellipse; `shape` is (H, W); `pixel_mm` is drawn so that the head's length is
-    35 to 85 % of the picture's width. What can't be drawn is a ValueError.
+    35 to 85 % of the picture's width. `with_marks` draws a ruler, settings and calipers over the picture, which else is
+    the same, and leaves labels and measures as they are. What can't be drawn is a ValueError.
     """
     if ga_weeks is None:
         ga_weeks = random.uniform(*GA_WEEKS)
@@ -108,9 +112,12 @@ def synthesise_head(
     axis_angle = math.atan2(along[0], along[1])
     axis_angle += math.pi if axis_angle <= -math.pi / 2 else -math.pi if axis_angle > math.pi / 2 else 0.0
     ellipse = Ellipse((centre[0], centre[1]), (a / pixel_mm, b / pixel_mm), axis_angle)
+    marks = np.zeros(shape, bool)
+    if with_marks:
+        image, marks = draw_marks(random, image, float(pixel_mm), ellipse, anatomy.measures["bpd_mm"])
     return SyntheticHead(
         image, labels, _boxes(labels, instances), anatomy.measures, float(pixel_mm), plane, float(ga_weeks),
-        abnormality, seen, ellipse, (float(along[0]), float(along[1])),
+        abnormality, seen, ellipse, (float(along[0]), float(along[1])), marks,
     )  # fmt: skip
 
 

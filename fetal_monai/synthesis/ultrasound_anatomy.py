@@ -26,8 +26,9 @@ ABNORMALITIES = {  # and the plane in which each is looked for first
     "large_cisterna_magna": "trans_cerebellar",
     "deformed_skull": "trans_thalamic",
 }
-CEPHALIC_INDEX_SD = 4.4  # %, Hadlock 1981, AJR 137:83
-# Mean, SD, least, most. Atrium: between Cardoza 1988 (7.6 mm, Radiology 169:711) and Almog 2003 (6.2 mm)
+CEPHALIC_INDEX_SD = 4.4  # %; 74 and 83 are 1 SD from the mean of 78.3 in Hadlock 1981, AJR 137:83
+# Mean, SD, least, most. Atrium: 6.6 ± 1.4 mm in Alagappan 1994 (doi 10.1148/radiology.193.2.7972753), 6.4 ± 1.2 in the
+# studies that Almog 2003 pooled (doi 10.7863/jum.2003.22.1.39); the upper limit of both is 10 mm
 ATRIAL_WIDTH_MM = (6.6, 1.2, 4.0, 9.5)
 CISTERNA_MAGNA_MM = (5.5, 1.5, 2.5, 9.5)  # normal is 2 to 10 mm (ISUOG 2007, doi 10.1002/uog.3909)
 CAVUM_OF_OFD = (0.058, 0.010, 0.035, 0.08)  # width

@@ -2,8 +2,8 @@
 
 Pictures are made on the beams' own grid (depth, angle), as a scanner does, and then brought to rows and columns.
 Speckle is the envelope of a complex field of scatterers after a separable point spread function, narrow in depth and
-wide across (Wagner 1983, IEEE Trans Sonics Ultrason 30:156; Bamber and Dickinson 1980,
-doi 10.1088/0031-9155/25/3/006); walls reflect by the step of impedance that a beam meets.
+wide across (Wagner 1983, doi 10.1109/T-SU.1983.31404; Bamber and Dickinson 1980, doi 10.1088/0031-9155/25/3/006);
+walls reflect by the step of impedance that a beam meets.
 """
 
 from __future__ import annotations

@@ -195,3 +195,30 @@ def test_a_blob_is_as_large_as_it_says_whatever_its_angle():
     for angle in (0.0, 0.7):
         area = (Blob(1, -1, 6, 3, angle).level(step[None], step[:, None]) < 1).sum() * 0.05**2
         assert area == pytest.approx(math.pi * 18, rel=0.005)
+
+
+class TestMarks:
+    def test_all_but_the_marks_is_the_same_picture_and_the_same_truth(self):
+        plain, marked = (synthesise_head(RandomState(3), with_marks=on) for on in (False, True))
+        assert 0.002 < marked.marks.mean() < 0.05 and not plain.marks.any()
+        assert np.array_equal(plain.image[~marked.marks], marked.image[~marked.marks])
+        assert (plain.image != marked.image)[marked.marks].all()
+        assert np.array_equal(plain.labels, marked.labels) and plain.measures == marked.measures
+
+    def test_ruler_has_the_scale_of_the_picture(self):
+        from fetal_monai.enhance import read_ruler
+
+        heads = [synthesise_head(RandomState(seed), with_marks=True) for seed in range(6)]
+        rulers = [(read_ruler(255 * head.image), head.pixel_mm) for head in heads]
+        found = [ruler.spacing_mm / pixel_mm for ruler, pixel_mm in rulers if ruler is not None]
+        assert len(found) >= 3
+        assert found == pytest.approx([1] * len(found), rel=0.01)
+
+    def test_marks_are_found_by_the_enhancement(self):
+        from fetal_monai.enhance.marks import find_marks
+
+        heads = [synthesise_head(RandomState(seed), with_marks=True) for seed in range(4)]
+        found = [
+            find_marks(np.round(255 * head.image), whole_words=True)[head.marks].mean() for head in heads
+        ]
+        assert np.mean(found) > 0.9
