@@ -2,15 +2,12 @@
 
     python benchmarks/enhancement.py speckle [--seeds 8]
     python benchmarks/enhancement.py hc HC18_FOLDER [--every 1] [--variants none,marks,…] [--out hc.json]
-    python benchmarks/enhancement.py detection DATA [--variants none,marks,…] [--out detection.json]
     python benchmarks/enhancement.py ruler FOLDER [--every 1]
 
 - ``speckle``: a phantom head under simulated speckle; SSIM and edge preservation index against the truth, and
   contrast-to-noise ratio, each beside that of the input.
 - ``hc``: the head bundle's own network and measures on pictures before and after each step; FOLDER as HC18 lies, with
   its CSV.
-- ``detection``: AP50 of the detection bundle's own evaluation on its test patients, pictures going through each step
-  first; DATA as for that bundle's ``evaluate.yaml``. Intervals are over patients.
 - ``ruler``: how many pictures of a folder have a ruler that is read, and by how much it is off where the file, or a CSV
   beside it, tells the true spacing.
 """
@@ -27,8 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BUNDLE, DETECTOR = "fetal_head_ultrasound_segmentation", "fetal_brain_ultrasound_detection"
-DRAWS = 1000  # of a bootstrap over patients
+BUNDLE = "fetal_head_ultrasound_segmentation"
 VARIANTS: dict[str, dict[str, Any]] = {
     "none": {"steps": ()},
     "marks": {"steps": ("marks",)},
@@ -182,72 +178,6 @@ def _errors(error: NDArray[np.float64], reference: NDArray[np.float64]) -> dict[
     }
 
 
-def detection(folder: Path, variants: list[str]) -> dict[str, dict[str, Any]]:
-    """AP50 by label after each variant's steps, and its change against the first variant's with a 95 % interval."""
-    found = {name: _boxes_by_patient(folder, name) for name in variants}
-    reference = found[variants[0]]
-    return {name: _precisions(boxes, reference) for name, boxes in found.items()}
-
-
-def _boxes_by_patient(folder: Path, variant: str) -> dict[str, list[dict[str, Any]]]:
-    """What the bundle's evaluation found in each patient's pictures after a variant's steps."""
-    import tempfile
-
-    from monai.bundle import ConfigParser
-
-    from fetal_monai.bundles import bundle_dir
-    from fetal_monai.enhance import enhance
-
-    root = bundle_dir(DETECTOR)
-    with tempfile.TemporaryDirectory() as out:
-        parser = ConfigParser()
-        parser.read_config([str(root / "configs" / f"{name}.yaml") for name in ("inference", "evaluate")])
-        parser.update(
-            {"bundle_root": str(root), "dataset_dir": str(folder), "output_dir": out, "progress": False}
-        )
-        parser.get_parsed_content("network").eval()
-        load = parser.get_parsed_content("preprocessing").transforms[0]
-        read = load.read
-
-        def read_enhanced(source: Any) -> Any:
-            scan = read(source)
-            return (
-                scan
-                if variant == "none"
-                else replace(scan, image=enhance(scan.image, **VARIANTS[variant]).image)
-            )
-
-        load.read = read_enhanced
-        parser.get_parsed_content("evaluator").run()
-        rows = parser.get_parsed_content("evaluation").rows
-    patients: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        patients.setdefault(row["patient"], []).append(row["boxes"])
-    return patients
-
-
-def _precisions(
-    patients: dict[str, list[dict[str, Any]]], reference: dict[str, list[dict[str, Any]]]
-) -> dict[str, Any]:
-    from fetal_monai.metrics_detection import average_precision
-
-    def precision(boxes: dict[str, list[dict[str, Any]]], names: Any, label: str) -> float:
-        pictures = [one[label] for name in names for one in boxes[name] if label in one]
-        return float(average_precision(pictures, 0.5)) if pictures else np.nan
-
-    names, rng = sorted(patients), np.random.default_rng(0)
-    result: dict[str, Any] = {"patients": len(names), "images": sum(map(len, patients.values()))}
-    for label in ("head", "cavum_septi_pellucidi", "lateral_ventricle"):
-        draws = [rng.choice(names, len(names)) for _ in range(DRAWS if patients is not reference else 1)]
-        change = [precision(patients, d, label) - precision(reference, d, label) for d in draws]
-        result[label] = {
-            "ap50": round(precision(patients, names, label), 3),
-            "change": round(precision(patients, names, label) - precision(reference, names, label), 3),
-            "change_95": [round(float(v), 3) for v in np.nanpercentile(change, (2.5, 97.5))],
-        }
-    return result
-
-
 def ruler(folder: Path, every: int) -> dict[str, Any]:
     """Readings of the depth ruler: how many, and found over true spacing where it is known."""
     from fetal_monai.enhance import read_ruler
@@ -280,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("speckle", "hc", "detection", "ruler"))
+    parser.add_argument("what", choices=("speckle", "hc", "ruler"))
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--every", type=int, default=1)
@@ -293,8 +223,6 @@ def main() -> None:
         parser.error("give the folder")
     elif arguments.what == "hc":
         results = head_circumference(arguments.folder, arguments.variants.split(","), arguments.every)
-    elif arguments.what == "detection":
-        results = detection(arguments.folder, arguments.variants.split(","))
     else:
         results = ruler(arguments.folder, arguments.every)
     text = json.dumps(results, indent=2)
