@@ -47,6 +47,12 @@ class Plane:
         """SOP class, SOP instance and frame, as other objects refer to it."""
         return str(self.header.SOPClassUID), str(self.header.SOPInstanceUID), self.frame
 
+    @property
+    def number(self) -> int:
+        """The number of an instance made from this frame alone, another one for each frame of a clip."""
+        number = int(self.header.get("InstanceNumber") or 1)
+        return number if self.frame is None else 1000 * number + self.frame
+
     def alone(self, uid: str) -> Dataset:
         """The header as that of a plain instance `uid` with this frame only, for what takes no others."""
         from pydicom import Dataset

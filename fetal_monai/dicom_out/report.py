@@ -102,7 +102,7 @@ def make_report(
         series_instance_uid=uids[0],
         series_number=series_number(planes[0].header, SR),
         sop_instance_uid=uids[1],
-        instance_number=int(planes[0].header.get("InstanceNumber") or 1) if len(planes) == 1 else 1,
+        instance_number=planes[0].number if len(planes) == 1 else 1,
         is_complete=True,
         specific_character_set="ISO_IR 192",
         series_description=f"{kind.name}: measures ({origin.bundle})"[:64],

@@ -47,7 +47,7 @@ def make_segmentation(
         series_instance_uid=uids[0],
         series_number=series_number(header, SEG),
         sop_instance_uid=uids[1],
-        instance_number=int(header.get("InstanceNumber") or 1) if len(planes) == 1 else 1,
+        instance_number=planes[0].number if len(planes) == 1 else 1,
         omit_empty_frames=False,
         series_description=f"{kind.name}: mask ({origin.bundle})"[:64],
         specific_character_set="ISO_IR 192",

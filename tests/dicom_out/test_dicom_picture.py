@@ -199,6 +199,7 @@ def test_frame_of_a_clip_is_named(tmp_path):
     assert np.array_equal(back[0, ..., 0] != 0, HEAD.mask(SHAPE))
     reference = items(report, "Image Region")[0].ContentSequence[0].ReferencedSOPSequence[0]
     assert reference.ReferencedFrameNumber == 2
+    assert {mask.InstanceNumber, report.InstanceNumber} == {1002}  # no other frame's
     assert errors_of_both((mask, report), tmp_path) == []
 
 
