@@ -10,29 +10,20 @@ __all__ = ["find_words"]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-LEVELS = (
-    60,
-    80,
-    100,
-    120,
-    140,
-    160,
-    180,
-    205,
-    230,
-)  # gray values above which letters stand apart from tissue
+# gray values above which letters stand apart from tissue
+LEVELS = (60, 80, 100, 120, 140, 160, 180, 205, 230)
 CONTRAST = 20.0  # gray values that a letter stands out by
 SHARPNESS = 0.7  # share of its contrast that a letter falls by from a pixel to the next; echoes are blurred
 EVENNESS = 0.45  # of its contrast, that the gray values of a letter may spread
 HEIGHTS = (6, 0.07)  # of letters: pixels at least, share of the picture's longer side at most
-GAP = 1.2  # of a letter's height, that words of one line are apart
+BESIDE, GAP = 1.1, 1.2  # of a letter's height, that letters and words of one line are apart at most
 LETTERS = 3  # side by side that make a word
 
 
 def find_words(image: NDArray) -> Mask:
     """Mask (H, W) of the boxes round lines of letters in a picture (H, W), gray values 0 to 255.
 
-    Letters are looked for at several gray levels, each brighter than what is around it; four of one height and one
+    Letters are looked for at several gray levels, each brighter than what is around it; three of one height and one
     gray that stand on one line make a word. Words down a column, hand-written or dark ones are not found.
     """
     from scipy import ndimage
@@ -92,17 +83,23 @@ def _lines(letters: Floats) -> list[tuple[float, ...]]:
 
     if len(letters) < LETTERS:
         return []
-    top, bottom, left, right, gray = letters.T
+    top, bottom, left, right, gray = letters[np.argsort(letters[:, 1])].T
     high = bottom - top
-    tallest, lowest = np.maximum.outer(high, high), np.minimum.outer(high, high)
-    gap = np.maximum.outer(left, left) - np.minimum.outer(right, right)
-    beside = (gap < 1.1 * tallest) & (lowest > 0.6 * tallest) & (gap > -0.2 * tallest)
-    even = np.minimum(abs(np.subtract.outer(bottom, bottom)), abs(np.subtract.outer(top, top)))
-    beside &= (even <= np.maximum(1, 0.1 * tallest)) & (abs(np.subtract.outer(gray, gray)) < 15)
-    count, group = connected_components(coo_matrix(beside), directed=False)
+    # those whose lower edge lies at most a letter's height below
+    ends = np.searchsorted(bottom, bottom + high + 1, side="right")
+    counts = ends - np.arange(len(bottom)) - 1
+    a = np.repeat(np.arange(len(bottom)), counts)
+    b = a + 1 + np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    tallest, lowest = np.maximum(high[a], high[b]), np.minimum(high[a], high[b])
+    gap = np.maximum(left[a], left[b]) - np.minimum(right[a], right[b])
+    beside = (gap < BESIDE * tallest) & (gap > -0.2 * tallest) & (lowest > 0.6 * tallest)
+    uneven = np.minimum(abs(bottom[a] - bottom[b]), abs(top[a] - top[b]))
+    beside &= (uneven <= np.maximum(1, 0.1 * tallest)) & (abs(gray[a] - gray[b]) < 15)
+    links = coo_matrix((np.ones(beside.sum()), (a[beside], b[beside])), shape=(len(bottom),) * 2)
+    count, group = connected_components(links, directed=False)
     narrow = np.bincount(
         group, right - left <= 1.5 * high, minlength=count
-    )  # others are lines, or letters that touch
+    )  # others may be letters that touch
     sizes = np.bincount(group, np.maximum(1, np.rint((right - left) / (0.7 * high))), minlength=count)
     lines = []
     for one in np.flatnonzero((sizes >= LETTERS) & (narrow >= 2)):
