@@ -26,6 +26,7 @@ __all__ = [
     "font",
     "head_caption",
     "tumour_caption",
+    "write_text",
 ]
 
 Colour = tuple[int, int, int]
@@ -115,18 +116,19 @@ def draw_strip(
         if kind == "key":
             middle = top + 0.6 * size
             draw.line((left, middle, left + 1.5 * size, middle), fill=colour, width=max(2, size // 6))
-            _write(strip, left + 2 * size, top, text, colour, size)
+            write_text(strip, left + 2 * size, top, text, colour, size)
         elif kind == "badge":
             box = (left, top - 0.15 * size, left + text_width(text, size) + size, top + 1.35 * size)
             draw.rounded_rectangle(box, radius=size * 0.35, fill=colour)
-            _write(strip, left + 0.5 * size, top, text, STRIP, size)
+            write_text(strip, left + 0.5 * size, top, text, STRIP, size)
         else:
-            _write(strip, left, top, text, colour, _title(size) if kind == "title" else size)
+            write_text(strip, left, top, text, colour, _title(size) if kind == "title" else size)
     return strip
 
 
-def _write(strip: Image.Image, left: float, top: int, text: str, colour: Colour, size: int) -> None:
-    strip.paste(colour, (int(left), top), _text_mask(text, size, left % 1))
+def write_text(picture: Image.Image, left: float, top: int, text: str, colour: Colour, size: int) -> None:
+    """Write a line in Pillow's own font on the picture, in place; see :func:`drawable` for what can be written."""
+    picture.paste(colour, (int(left), top), _text_mask(text, size, left % 1))
 
 
 @functools.lru_cache(maxsize=64)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
 from fetal_monai.files import atomic_write
+from fetal_monai.png import encode_png
 from fetal_monai.report.caption import LEVEL_COLOURS, Colour, axis_labels, draw_strip, head_caption
 from fetal_monai.report.flags import level_of
 
@@ -28,7 +27,6 @@ __all__ = [
     "data_uri",
     "draw_overlay",
     "draw_ticks",
-    "encode_png",
     "head_caption",
     "picture_of",
     "put_strip_below",
@@ -94,31 +92,6 @@ def put_strip_below(
 def save_overlay(path: str | Path, rgb: Pixels) -> None:
     """Write a picture (H, W, 3) as PNG, whole or not at all."""
     atomic_write(path, encode_png(rgb))
-
-
-def encode_png(rgb: Pixels) -> bytes:
-    """A picture (H, W, 3) or (H, W) as PNG.
-
-    Pixels are coded by their difference to the one before: 3 times as fast as choosing a filter for each row, as Pillow
-    does.
-    """
-    height, width = rgb.shape[:2]
-    pixels = np.ascontiguousarray(rgb, dtype=np.uint8).reshape(height, -1)
-    step = 3 if rgb.ndim == 3 else 1
-    coded = np.empty((height, pixels.shape[1] + 1), np.uint8)
-    coded[:, 0] = 1  # the filter "sub"
-    coded[:, 1 : 1 + step] = pixels[:, :step]
-    np.subtract(pixels[:, step:], pixels[:, :-step], out=coded[:, 1 + step :])
-    kind = 2 if rgb.ndim == 3 else 0
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)),
-        (b"IDAT", zlib.compress(coded.data, 1)),
-        (b"IEND", b""),
-    ]
-    parts = (
-        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(d, zlib.crc32(k))) for k, d in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def thumbnail(

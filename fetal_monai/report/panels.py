@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fetal_monai.report.caption import MUTED, STRIP, TEXT, Colour, drawable, font
+from fetal_monai.report.caption import MUTED, STRIP, TEXT, Colour, drawable, font, write_text
 from fetal_monai.report.overlay import stroke
 from fetal_monai.report.slices import Plane
 
@@ -110,7 +110,7 @@ def tile(panels: Sequence[Panel], width: int, gap: int, columns: int | None = No
         row.paste(panel.picture, (place, head + (height - panel.picture.height) // 2))
         for number, (text, colour) in enumerate(panel.titles):
             fill = colour or (TEXT if number == 0 else MUTED)
-            draw.text((left + 5, 4 + number * line), drawable(text), fill=fill, font=font(TITLE_SIZE))
+            write_text(row, left + 5, 4 + number * line, drawable(text), fill, TITLE_SIZE)
         left += cell + gap
     return np.asarray(row)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetal_monai.files import atomic_write
+from fetal_monai.png import encode_png
 from fetal_monai.scan.picture import Grid
 from fetal_monai.scan.reader import Scan
 from fetal_monai.scan.volume import VolumeScan
@@ -177,13 +177,11 @@ def _png(mask: NDArray[np.uint8], grid: Grid | None) -> bytes:
 
     from fetal_monai.scan.raster import ORIENTATION, turn_back
 
+    if grid is None:
+        return encode_png(mask)
     exif = Image.Exif()
-    if grid is not None:
-        exif[ORIENTATION] = grid.orientation
-        mask = turn_back(mask, grid.orientation)
-    stream = io.BytesIO()
-    Image.fromarray(mask).save(stream, "PNG", compress_level=1, exif=exif)
-    return stream.getvalue()
+    exif[ORIENTATION] = grid.orientation
+    return encode_png(turn_back(mask, grid.orientation), exif.tobytes().removeprefix(b"Exif\0\0"))
 
 
 def _nifti(

@@ -12,7 +12,6 @@ from fetal_monai.record import Record
 from fetal_monai.report.overlay import (
     axis_labels,
     draw_overlay,
-    encode_png,
     head_caption,
     save_overlay,
     thumbnail,
@@ -153,15 +152,6 @@ def test_ellipse_outside_the_picture_is_no_error():
         scan(), ellipse=Ellipse((-500.0, -500.0), (100.0, 50.0), 0.0), outline=[[-9, -9], [-5, -5]]
     )
     assert (picture == 60).all()
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 3), (37, 53, 3), (20, 30)])
-def test_png_decodes_to_the_same_pixels(shape):
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    with Image.open(io.BytesIO(encode_png(pixels))) as picture:
-        picture.load()
-        assert picture.format == "PNG"
-        assert np.array_equal(np.asarray(picture), pixels)
 
 
 def test_overlay_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
