@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,54 @@ def test_the_writer_gives_its_core_back(run):
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+class Meeting:
+    """A step that two scans must have come to at the same time before either goes on."""
+
+    def __init__(self) -> None:
+        self.barrier, self.met = threading.Barrier(2), 0
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self.barrier.wait(timeout=5)
+            self.met += 1
+        except threading.BrokenBarrierError:
+            pass
+        return item
+
+
+def test_pictures_are_written_two_at_a_time_with_two_cores(run, two_threads):
+    meeting = Meeting()
+    entries = evaluate(run(only=[str(run().input / name) for name in ("a.png", "b.png")]), extra=meeting)
+    assert meeting.met == 2
+    assert [entry["status"] for entry in entries.values()] == ["ok", "ok"]
+
+
+def test_pictures_are_read_two_at_a_time_and_stay_in_order(two_threads):
+    meeting = Meeting()
+    stream = ScanStream([{"image": name} for name in "abcd"], lambda item: meeting(of_width(item)), Told(), 1)
+    assert [batch["name"] for batch in stream] == [["a"], ["b"], ["c"], ["d"]]
+    assert meeting.met == 4
+
+
+def test_volumes_are_read_one_by_one(two_threads):
+    told = Told()
+    told.axes = 3
+    threads = []
+    stream = ScanStream(
+        [{"image": "a"}] * 3, lambda item: threads.append(threading.get_ident()) or of_width(item), told, 1
+    )
+    assert len(list(stream)) == 3
+    assert set(threads) == {threading.get_ident()}
 
 
 def test_a_scan_whose_output_fails_stops_no_other(run):

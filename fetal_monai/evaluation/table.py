@@ -36,7 +36,11 @@ class Evaluation:
     def attach(self, engine: Engine) -> None:
         from ignite.engine import Events
 
-        engine.add_event_handler(Events.COMPLETED, lambda _: self.finish())
+        engine.add_event_handler(Events.COMPLETED, self.completed)
+
+    def completed(self, engine: Engine) -> None:
+        self.rows.sort(key=lambda row: row["filename"])  # scans are written several at a time, in any order
+        self.finish()
 
     def finish(self) -> dict[str, Any]:
         """Write the files and return what ``evaluation.json`` holds."""
