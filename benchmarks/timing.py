@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def run_to_forward(
@@ -19,7 +19,10 @@ def run_to_forward(
     repeats: int,
     overlays: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Seconds of whole runs and of bare forward passes, alternating; the median of their ratios.
+    """Seconds of whole runs and of bare forward passes, alternating, by clock and of all processors, and their ratios.
+
+    A whole run is all that the evaluator does: reading, network, measuring, writing every file, tables and report.
+    Starting Python, importing and loading the weights are not in it.
 
     ``forward`` gets the parsed configuration, prepares what goes through the network, and returns the passes to time
     and the number of pictures.
@@ -31,7 +34,9 @@ def run_to_forward(
 
     logging.disable(logging.WARNING)
     root = bundle_dir(bundle)
-    whole, bare, count = [], [], 0
+    whole: list[Seconds] = []
+    bare: list[Seconds] = []
+    count = 0
     for repeat in range(repeats + 1):
         with tempfile.TemporaryDirectory() as out:
             parser = ConfigParser()
@@ -41,24 +46,37 @@ def run_to_forward(
             )
             parser.get_parsed_content("network").eval()
             evaluator = parser.get_parsed_content("evaluator")
-            start = time.perf_counter()
-            evaluator.run()
-            seconds = time.perf_counter() - start
+            run = seconds(evaluator.run)
             passes, count = forward(parser)
+            wait = torch.cuda.synchronize if parser.get_parsed_content("device").type == "cuda" else int
             with torch.inference_mode():
-                start = time.perf_counter()
-                passes()
-                if parser.get_parsed_content("device").type == "cuda":
-                    torch.cuda.synchronize()
+                forward_pass = seconds(lambda: (passes(), wait()))  # noqa: B023  called at once
             if repeat:  # the first warms up
-                whole.append(seconds)
-                bare.append(time.perf_counter() - start)
+                whole.append(run)
+                bare.append(forward_pass)
+    pairs = list(zip(whole, bare, strict=True))
     return {
         "pictures": count,
-        "whole_s": statistics.median(whole),
-        "forward_s": statistics.median(bare),
-        "ratio": statistics.median(w / f for w, f in zip(whole, bare, strict=True)),
+        "whole_s": statistics.median(run.clock for run in whole),
+        "forward_s": statistics.median(run.clock for run in bare),
+        "ratio": statistics.median(w.clock / f.clock for w, f in pairs),
+        "whole_cpu_s": statistics.median(run.processors for run in whole),
+        "forward_cpu_s": statistics.median(run.processors for run in bare),
+        "cpu_ratio": statistics.median(w.processors / f.processors for w, f in pairs),
     }
+
+
+class Seconds(NamedTuple):
+    """What a call took by the clock, and of all processors together."""
+
+    clock: float
+    processors: float
+
+
+def seconds(call: Callable[[], object]) -> Seconds:
+    start, used = time.perf_counter(), time.process_time()
+    call()
+    return Seconds(time.perf_counter() - start, time.process_time() - used)
 
 
 def bare_network(parser: Any, amp: bool = False) -> tuple[Callable[[], None], int]:
