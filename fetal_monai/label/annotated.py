@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from fetal_monai.label.answers import box_of_markup
 from fetal_monai.label.served import Model
+from fetal_monai.scan import SEQUENCES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,8 +29,8 @@ NOMINAL_HC_MM = 250.0  # of a head on a picture without spacing, so that errors 
 def suits(model: Model, annotated: Annotated) -> bool:
     """Whether a label is one that this model could have made.
 
-    It is if the label says so (``model`` in its info). Else by the image's type and the values: all must be the
-    model's, and of a model that knows several there must be two, as a mask alone may be of anything.
+    It is if the label says so (``model`` in its info). Else a volume's is by the sequence that its name tells, and by the
+    values: all must be the model's, and more than half of the model's must be there, as a few may be of anything.
     """
     image, label, info = str(annotated["image"]), str(annotated["label"]), annotated.get("info", {})
     if not image.lower().endswith(model.reads) or (model.kind == "detection") != label.endswith(".json"):
@@ -37,8 +39,13 @@ def suits(model: Model, annotated: Annotated) -> bool:
         return bool(info["model"] == model.name)
     if model.kind != "segmentation" or model.dimension == 2:
         return True
+    from fetal_monai.scan import sequence_of
+
+    sequence = sequence_of(Path(image).name)
+    if sequence not in (SEQUENCES if model.is_patient else (None, "t2")):
+        return False
     found = set(np.unique(read_label(Path(label))).tolist()) - {0}
-    return found <= set(model.labels.values()) and len(found) >= min(2, len(model.labels))
+    return found <= set(model.labels.values()) and 2 * len(found) > len(model.labels)
 
 
 def training_items(model: Model, studies: Sequence[Annotated], folder: Path) -> list[Item]:
@@ -52,10 +59,10 @@ def training_items(model: Model, studies: Sequence[Annotated], folder: Path) -> 
 
 def read_label(path: Path) -> NDArray[Any]:
     """The values of a label file, in the order of ITK's arrays; ValueError if it can't be read."""
-    import SimpleITK as sitk
+    import SimpleITK
 
     try:
-        return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+        return np.asarray(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))))
     except RuntimeError as error:
         raise ValueError(f"{path.name}: is no label file that can be read") from error
 
@@ -148,19 +155,19 @@ def patient_folder(image: Path, folder: Path) -> tuple[Path, str | None]:
     patient.mkdir(parents=True, exist_ok=True)
     for file in sorted(image.parent.iterdir()):
         if file.is_file() and sequence_of(file.name) and patient_prefix(file.name) == prefix:
-            if not (patient / file.name).exists():
+            with suppress(FileExistsError):
                 os.symlink(file.resolve(), patient / file.name)
     return patient, sequence
 
 
 def _nifti(label: Path, folder: Path) -> Path:
     """A label file as NIfTI."""
-    import SimpleITK as sitk
+    import SimpleITK
 
     if label.name.endswith((".nii", ".nii.gz")):
         return label
     path = folder / f"{_stem(label)}_label.nii.gz"
-    sitk.WriteImage(sitk.ReadImage(str(label)), str(path))
+    SimpleITK.WriteImage(SimpleITK.ReadImage(str(label)), str(path))
     return path
 
 

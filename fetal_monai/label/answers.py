@@ -99,19 +99,19 @@ def _output(record: Record, out: Path, ending: str) -> Path | None:
 
 def _volume(image: Path, files: Sequence[Path], out: Path, extension: str) -> Path:
     """The labels or maps of all frames in one file, where the image lies as ITK's readers place it."""
-    import SimpleITK as sitk
+    import SimpleITK
 
     if files[0].name.endswith(".nii.gz"):
-        answer = sitk.ReadImage(str(files[0]))
+        answer = SimpleITK.ReadImage(str(files[0]))
     else:
         planes = np.stack([_plane(file) for file in files])
-        answer = sitk.GetImageFromArray(planes)
+        answer = SimpleITK.GetImageFromArray(planes)
         spacing, origin, direction = _place(image)
         answer.SetSpacing(spacing)
         answer.SetOrigin(origin)
         answer.SetDirection(direction)
     path = out / f"answer{extension}"
-    sitk.WriteImage(answer, str(path), useCompression=True)
+    SimpleITK.WriteImage(answer, str(path), useCompression=True)
     return path
 
 
@@ -127,10 +127,10 @@ def _plane(file: Path) -> NDArray[Any]:
 
 
 def _place(image: Path) -> tuple[list[float], list[float], list[float]]:
-    """Spacing, origin and direction (LPS, mm) of a picture for three axes, as Slicer and other ITK readers take them."""
-    import SimpleITK as sitk
+    """Spacing, origin and direction (LPS, mm) of a picture for three axes, as Slicer and other ITK readers do."""
+    import SimpleITK
 
-    reader = sitk.ImageFileReader()
+    reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(image))
     try:
         reader.ReadImageInformation()

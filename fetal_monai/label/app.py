@@ -81,7 +81,7 @@ class FetalMonaiLabel(MONAILabelApp):
         return {**by_score, "first": First(), "random": Random()}
 
     def _scores(self) -> dict[str, StudyScore]:
-        """Of studies, by the first model that segments, and the first that is about anomalies, unless one is asked for."""
+        """Of studies, by the first model that segments and the first that is about anomalies, unless one is named."""
         by_use = sorted(self.models.values(), key=lambda model: model.is_patient)  # one scan each is the rule
         segments = [model.name for model in by_use if model.kind == "segmentation"]
         anomalies = [name for name in self.models if name.endswith("_anomaly")]

@@ -54,7 +54,7 @@ def uncertainty(infer: BundleInfer, image: str) -> float:
 
 
 def anomaly(infer: BundleInfer, image: str) -> float:
-    """The anomaly score of a picture, or how far a brain's measures are from what is usual at its age; NaN if neither."""
+    """The anomaly score of a picture, or how far a brain's measures are from the usual at its age; NaN if neither."""
     with infer.answer(image, {}) as (records, _):
         measures = _mean_measures(records)
     return measures.get("anomaly_score", measures.get("deviation_score", math.nan))

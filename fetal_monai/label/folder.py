@@ -18,7 +18,7 @@ __all__ = ["FetalMonaiLabel"]
 
 
 def app_folder() -> Path:
-    """The folder, made or brought up to date: ``FETAL_MONAI_LABEL_APP``, or ``fetal_monai/label`` of the user's data."""
+    """The folder, made or brought up to date: ``FETAL_MONAI_LABEL_APP``, else ``fetal_monai/label`` of user data."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     folder = Path(os.environ.get("FETAL_MONAI_LABEL_APP") or Path(data, "fetal_monai", "label"))
     main = folder / "main.py"

@@ -22,9 +22,9 @@ from typing import Any
 
 __all__ = ["LEFT_OUT", "apply", "batch_request", "install", "is_installed", "no_download"]
 
-# What MONAI Label asks for and does not get in `requirements.txt`. sam2 and numpymaxflow (which asks for NumPy 1) are for
-# tools of its own apps, segment-anything and scribbles, which ours has not; ninja builds kernels for those; pydicom-seg
-# see `apply`. Until they are optional there, or run with NumPy 2 and pydicom 3.
+# What MONAI Label asks for and does not get in `requirements.txt`. sam2 and numpymaxflow (which asks for NumPy 1) are
+# for tools of its own apps, segment-anything and scribbles, which ours has not; ninja builds kernels for those; for
+# pydicom-seg see `apply`. Until they are optional there, or run with NumPy 2 and pydicom 3.
 LEFT_OUT = ("sam2", "numpymaxflow", "ninja", "pydicom-seg")
 START_FILE = "fetal_monai_label.pth"  # Python runs what stands in it at start
 

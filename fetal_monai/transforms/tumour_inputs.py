@@ -86,7 +86,7 @@ def _slab(image: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
 def patient_preprocessing(
     read: Callable[[Any], Any] | None = None, voxel_mm: float = 1.5, divisor: int = 8
 ) -> list[Transform]:
-    """What inference does before the network; ``image`` is a ``PatientSource``, or the path of one sequence by its name.
+    """What inference does before the network; ``image`` is a ``PatientSource``, or the path of a sequence.
 
     It is read with ``read``, or as :class:`fetal_monai.transforms.load.LoadScand` says.
     """
