@@ -29,8 +29,8 @@ NOMINAL_HC_MM = 250.0  # of a head on a picture without spacing, so that errors 
 def suits(model: Model, annotated: Annotated) -> bool:
     """Whether a label is one that this model could have made.
 
-    It is if the label says so (``model`` in its info). Else a volume's is by the sequence that its name tells, and by the
-    values: all must be the model's, and more than half of the model's must be there, as a few may be of anything.
+    It is if the label says so (``model`` in its info). Else a volume's is by the sequence that its name tells and by
+    the values: all must be the model's, and more than half of the model's must be there, as a few may be of anything.
     """
     image, label, info = str(annotated["image"]), str(annotated["label"]), annotated.get("info", {})
     if not image.lower().endswith(model.reads) or (model.kind == "detection") != label.endswith(".json"):
