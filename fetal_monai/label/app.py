@@ -99,7 +99,8 @@ class FetalMonaiLabel(MONAILabelApp):
     def _default(self, models: Sequence[str]) -> str:
         """The first of the models that reads any of the studies, else the first."""
         store = self.datastore()
-        files = [store.get_image_uri(image).lower() for image in store.list_images()] if store else []
+        is_local = isinstance(store, StudiesDatastore)  # a remote one would fetch them all
+        files = [store.get_image_uri(image).lower() for image in store.list_images()] if is_local else []
         return next((m for m in models if any(f.endswith(self.models[m].reads) for f in files)), models[0])
 
     def infer(self, request: Mapping[str, Any], datastore: Any = None) -> dict[str, Any]:
@@ -125,7 +126,16 @@ class FetalMonaiLabel(MONAILabelApp):
         return {"label": label, "tag": tag, "file": file, "params": params}
 
     def batch_infer(self, request: Mapping[str, Any], datastore: Any = None) -> Any:
-        return super().batch_infer(workarounds.batch_request(request), datastore)
+        """As MONAI Label's; a scan that gives no result stops no other, its ``params`` hold the ``reason``."""
+        store = datastore if datastore is not None else self.datastore()
+        return self._batch_infer(workarounds.batch_request(request), store, self._infer_or_tell)
+
+    def _infer_or_tell(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
+        try:
+            return self.infer(request, datastore)
+        except HTTPException as error:
+            logger.warning(f"{request.get('image')}: {error.detail}")
+            return {"label": None, "file": None, "params": {"reason": error.detail}}
 
     _download_dcmqi_tools = workarounds.no_download
 
