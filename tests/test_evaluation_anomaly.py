@@ -41,6 +41,9 @@ class TestPictures:
         items = head_items(folder, "test", roles_file=tmp_path / "roles.csv", repeats=2)
         assert [Path(item["image"]).name for item in items] == ["p1_a.png", "p1_b.png"] * 2
         assert {item["subject"] for item in items} == {"p1"}
+        assert (
+            len(head_items(f"[{folder}]")) == len(head_items([folder, []])) == 3
+        )  # as a command line passes them
         with pytest.raises(ValueError, match="no picture in it"):
             head_items([folder, tmp_path])
 
@@ -59,6 +62,8 @@ class TestPictures:
         assert len(set(names)) == len(names)
         normal = (tmp_path / "out" / "normal__p1_a.png").read_bytes()
         assert normal == (folder / "p1_a.png").read_bytes()
+        with pytest.raises(ValueError, match="no picture there"):
+            write_trial_pictures(items, tmp_path / "out", find, {}, further="{other_plane: nowhere}")
         assert write_trial_pictures(items, tmp_path / "out", find, {}) == [
             t for t in trials if t["kind"] == "normal"
         ]
@@ -93,11 +98,13 @@ def run_of(*failures: Any) -> Any:
 def shown(evaluation: EvaluateAnomaly, name: str, value: float, chance: float, code: Any = None) -> None:
     measures = dict.fromkeys(SCORES, value) | {"p_value": chance, "mse": value / 1000}
     record = Record(name, Path(name).stem, measures=measures)
-    evaluation({"record": record, "code": np.zeros(2) if code is None else code})
+    scan = SimpleNamespace(image=np.full((2, 2), value))
+    evaluation({"record": record, "scan": scan, "code": np.zeros(2) if code is None else code})
 
 
 def trial(name: str, kind: str, size_mm: float = 0.0, role: str = "test") -> dict[str, Any]:
-    return {"image": f"x/{name}", "kind": kind, "size_mm": size_mm, "subject": name[:2], "role": role}
+    shared = {"subject": name[:2], "role": role, "folder": "x" if kind == "normal" else ""}
+    return {"image": f"x/{name}", "kind": kind, "size_mm": size_mm, **shared}
 
 
 def test_figures_by_hand(tmp_path, capsys):
@@ -108,18 +115,49 @@ def test_figures_by_hand(tmp_path, capsys):
         shown(evaluation, f"n{n}", value, chance)
     shown(evaluation, "m0", 3.5, 0.1)
     shown(evaluation, "m1", 5, 0.01)
-    summary = evaluation.finish()
+    written = evaluation.finish()
+    summary = written["all"]
     normal, (mass,) = summary["normal"], summary["kinds"]
-    assert (normal["n"], normal["subjects"], summary["unreadable"]) == (4, 4, 1)
+    assert (normal["n"], normal["subjects"], written["unreadable"]) == (4, 4, 1)
     assert normal["false_alarm_rate"] == 0.25 and normal["mse"]["mean"] == pytest.approx(0.0025)
     assert (mass["kind"], mass["size_mm"], mass["n"], mass["flagged"]) == ("mass", 8.0, 2, 0.5)
     assert mass["auroc"]["anomaly_score"] == pytest.approx(7 / 8)
     low, high = mass["auroc_interval"]
     assert 0 <= low <= 7 / 8 <= high <= 1
-    assert json.loads((tmp_path / "evaluation.json").read_text())["normal"]["n"] == 4
+    assert json.loads((tmp_path / "evaluation.json").read_text())["all"]["normal"]["n"] == 4
     assert len((tmp_path / "evaluation.csv").read_text().splitlines()) == 7
     printed = capsys.readouterr().out
     assert "false alarms 25.0 %" in printed and "mass 8 mm (n = 2): AUROC 0.875" in printed
+
+
+def test_a_kind_of_its_own_to_be_told_from(tmp_path):
+    """Ill ones score 3 and 4, the well ones beside them 1 and 5, healthy heads 0; brightness is the score here."""
+    truth = [
+        trial(f"{name}{n}", kind)
+        for name, kind in (("i", "ill"), ("w", "well"), ("n", "normal"))
+        for n in (0, 1)
+    ]
+    evaluation = EvaluateAnomaly(truth, run_of(), str(tmp_path), against="{ill: well}")
+    for name, value in {"i0": 3, "i1": 4, "w0": 1, "w1": 5, "n0": 0, "n1": 0}.items():
+        shown(evaluation, name, value, 0.5)
+    ill, well = evaluation.finish()["all"]["kinds"]
+    assert (ill["kind"], ill["against"], ill["n_against"], well["against"]) == ("ill", "well", 2, "normal")
+    assert ill["auroc"]["anomaly_score"] == ill["auroc"]["brightness"] == 0.5
+    assert well["auroc"]["anomaly_score"] == 1.0
+    with pytest.raises(ValueError, match="against names 'bad'; there are ill, normal, well"):
+        EvaluateAnomaly(truth, run_of(), str(tmp_path), against={"ill": "bad"})
+
+
+def test_figures_by_the_folder_of_the_healthy_heads(tmp_path):
+    truth = [trial(f"n{n}", "normal") | {"folder": folder} for n, folder in enumerate("aab")]
+    evaluation = EvaluateAnomaly(truth, run_of(), str(tmp_path))
+    for n, chance in enumerate((0.01, 0.5, 0.5)):
+        shown(evaluation, f"n{n}", n, chance)
+    by_folder = evaluation.finish()["by_folder"]
+    assert {name: told["normal"]["false_alarm_rate"] for name, told in by_folder.items()} == {
+        "a": 0.5,
+        "b": 0.0,
+    }
 
 
 def test_calibration_takes_each_part_from_its_role(tmp_path):
@@ -130,7 +168,9 @@ def test_calibration_takes_each_part_from_its_role(tmp_path):
         for n in range(9)
     ]
     paths = str(tmp_path / "c.json"), str(tmp_path / "u.npz")
-    evaluation = CalibrateAnomaly(truth, run_of(), str(tmp_path / "out"), *paths, ["alteration"], "by hand")
+    evaluation = CalibrateAnomaly(
+        truth, run_of(), str(tmp_path / "out"), *paths, {"alteration": 1.0}, "by hand"
+    )
     for item in truth:
         number = int(item["image"][-1])
         offset = {"train": 100.0, "validation": 0.0, "calibration": 10.0}[item["role"]]
@@ -151,4 +191,4 @@ def test_refuses_a_resumed_run_and_unknown_terms(tmp_path):
     with pytest.raises(ValueError, match="without resume"):
         EvaluateAnomaly([], SimpleNamespace(resumed=1, failures=[]), str(tmp_path))
     with pytest.raises(ValueError, match="give some of mse"):
-        CalibrateAnomaly([], run_of(), str(tmp_path), "c.json", "u.npz", ["brightness"])
+        CalibrateAnomaly([], run_of(), str(tmp_path), "c.json", "u.npz", {"brightness": 1.0})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -106,14 +106,18 @@ class ScoreCalibration:
 
 
 def fit_score(
-    terms: Mapping[str, ArrayLike], for_spread: ArrayLike, names: Sequence[str], source: str = ""
+    terms: Mapping[str, ArrayLike], for_spread: ArrayLike, weights: Mapping[str, float], source: str = ""
 ) -> ScoreCalibration:
     """Calibrate on normal cases: ``terms`` (N,) by name, ``for_spread`` (N,) bool.
 
-    Centre (median) and spread (from the 95th percentile) of the terms ``names`` come from the cases ``for_spread``,
-    the normal scores from all others. A case with a NaN is left out. Raises ValueError where either
-    side is empty.
+    Centre (median) and spread (from the 95th percentile) of the terms in ``weights`` come from the cases
+    ``for_spread``, the normal scores from all others. A term of weight 0.5 must lie twice as far out as one of weight 1
+    to count as much: its spread is kept as twice what it is. A case with a NaN is left out. Raises ValueError where
+    either side is empty, or a weight is not above 0.
     """
+    names = list(weights)
+    if not all(weight > 0 for weight in weights.values()):
+        raise ValueError(f"weights are {dict(weights)}; each must be above 0, or its term left out")
     table = np.column_stack([np.asarray(terms[name], dtype=float) for name in names])
     whole, first = np.isfinite(table).all(axis=1), np.asarray(for_spread, dtype=bool)
     fitting, ranking = table[whole & first], table[whole & ~first]
@@ -123,7 +127,7 @@ def fit_score(
         )
     centre = np.median(fitting, axis=0)
     upper = np.quantile(fitting, UPPER, axis=0) - centre  # of the side that counts, whose tail is the longer
-    spread = np.maximum(upper / UPPER_SPREADS, LEAST_SPREAD)
+    spread = np.maximum(upper / UPPER_SPREADS, LEAST_SPREAD) / np.array(list(weights.values()))
     scores = ((ranking - centre) / spread).max(axis=1)
     return ScoreCalibration(
         dict(zip(names, centre.tolist(), strict=True)),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fetal_monai.datasets.roles import ROLES, patient_role, read_roles, read_rows, with_roles
+from fetal_monai.settings import as_paths
 
 __all__ = ["hc18_items", "hc18_patient", "head_items", "mask_items", "reduce_hc18"]
 
@@ -79,7 +80,7 @@ def hc18_items(
 
 
 def head_items(
-    folders: str | Path | Sequence[str | Path],
+    folders: str | Path | Sequence[str | Path | Sequence[str | Path]],
     roles: str | Iterable[str] = ROLES,
     seed: int = 0,
     fractions: Sequence[float] = (0.1, 0.15),
@@ -92,8 +93,7 @@ def head_items(
     Roles are those of :func:`hc18_items`. Each item comes ``repeats`` times. Raises ``ValueError`` for a folder without
     pictures, or when nobody has such a role.
     """
-    paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
-    items = []
+    paths, items = as_paths(folders), []
     for folder in paths:
         files = sorted(
             p for p in folder.glob("*") if p.suffix.lower() in PICTURES and not p.stem.endswith("_Annotation")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fetal_monai.settings import as_mapping, as_paths
+
 if TYPE_CHECKING:
     from fetal_monai.measure.ellipse import Ellipse
 
@@ -53,10 +55,11 @@ def write_trial_pictures(
     find: Find,
     sizes_mm: Mapping[str, Sequence[float]] | None = None,
     boxes: Mapping[str, tuple[float, float, float, float]] | None = None,
-    further: Mapping[str, Sequence[str | Path] | str | Path] | None = None,
+    further: Mapping[str, Sequence[str | Path] | str | Path] | str | None = None,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Write pictures into ``folder`` and return what they are: ``image``, ``kind``, ``size_mm``, ``subject``, ``role``.
+    """Write pictures into ``folder`` and return what they are: ``image``, ``kind``, ``size_mm``, ``subject``, ``role``,
+    ``folder`` (the name of that of the healthy heads).
 
     Args:
         items: healthy heads as :func:`fetal_monai.datasets.head_items` gives them; each is copied as ``normal``.
@@ -73,7 +76,7 @@ def write_trial_pictures(
     folder.mkdir(parents=True)
     for item in items:
         path = Path(item["image"])
-        shared = {"subject": item["subject"], "role": item["role"]}
+        shared = {"subject": item["subject"], "role": item["role"], "folder": path.parent.name}
         name = f"{NORMAL}__{path.name}"
         shutil.copyfile(path, folder / name)
         trials.append({"image": str(folder / name), "kind": NORMAL, "size_mm": 0.0, **shared})
@@ -81,16 +84,28 @@ def write_trial_pictures(
             name = f"{kind}_{size_mm:g}__{path.stem}.png"
             _save(picture, folder / name)
             trials.append({"image": str(folder / name), "kind": kind, "size_mm": float(size_mm), **shared})
-    for kind, files in (further or {}).items():
-        paths = (
-            sorted(Path(files).glob("*")) if isinstance(files, str | Path) else [Path(file) for file in files]
-        )
-        for path in paths:
+    for kind, files in as_mapping(further, "further").items():
+        for path in _pictures(files):
             name = f"{kind}__{path.name}"
             shutil.copyfile(path, folder / name)
-            shared = {"subject": path.stem.split("_")[0], "role": ""}
+            shared = {"subject": path.stem.split("_")[0], "role": "", "folder": ""}
             trials.append({"image": str(folder / name), "kind": kind, "size_mm": 0.0, **shared})
     return trials
+
+
+def _pictures(files: Any) -> list[Path]:
+    """The files, and the pictures in those that are folders; ValueError where there is none."""
+    from fetal_monai.datasets.ultrasound import PICTURES
+
+    found = []
+    for path in as_paths(files):
+        inside = (
+            [p for p in sorted(path.glob("*")) if p.suffix.lower() in PICTURES] if path.is_dir() else [path]
+        )
+        if not (inside and inside[0].is_file()):
+            raise ValueError(f"{path}: no picture there ({', '.join(sorted(PICTURES))})")
+        found += inside
+    return found
 
 
 def _altered(

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from monai.networks.blocks import ADN, Convolution, ResidualUnit, UpSample
+from monai.networks.nets import UNet
 from torch import nn
 from torch.nn import functional as F
 
@@ -102,23 +103,28 @@ class ScaleSpaceComparer(nn.Module):
 
     What it looks at is fixed and needs no learning: logarithms of gray values, scaled within the head, their means,
     spreads, differences, slopes and extremes at several scales, their difference to the other hemisphere and to the
-    reconstruction, and the place in the frame. A small network weighs these for each pixel alone. Input (N, 1, H, W)
-    each, sides even; output the logit (N, 1, H, W), made at half the resolution.
+    reconstruction, and the place in the frame. A small network weighs these for each pixel alone, and a U-Net of them
+    adds what the shape and the surroundings tell. Input (N, 1, H, W) each, sides multiples of 2 ** len(context);
+    output the logit (N, 1, H, W), made at half the resolution.
 
     Args:
         hidden: widths of the pixel's network.
+        context: channels of the U-Net's stages.
     """
 
     RADII = (1, 2, 4, 7)  # pixels at half the resolution
     FEATURES = 34
 
-    def __init__(self, hidden: Sequence[int] = (64, 32)) -> None:
+    def __init__(self, hidden: Sequence[int] = (64, 32), context: Sequence[int] = (32, 48, 64)) -> None:
         super().__init__()
         self.fill, self.darkest, self.radii = FILL, DARKEST, list(self.RADII)
-        layers: list[nn.Module] = [nn.BatchNorm2d(self.FEATURES, affine=False)]
+        self.scale = nn.BatchNorm2d(self.FEATURES, affine=False)
+        layers: list[nn.Module] = []
         for before, after in pairwise([self.FEATURES, *hidden]):
             layers += [nn.Conv2d(before, after, 1), nn.ReLU(inplace=True)]
         self.weigh = nn.Sequential(*layers, nn.Conv2d(hidden[-1], 1, 1))
+        strides = [2] * (len(context) - 1)
+        self.context = UNet(2, self.FEATURES, 1, context, strides, num_res_units=1, norm="BATCH")
 
     def _box(self, x: torch.Tensor, radius: int) -> torch.Tensor:
         """Two boxes of 2 * radius + 1 pixels, along rows and columns apart; 0 beyond the edge."""
@@ -178,7 +184,8 @@ class ScaleSpaceComparer(nn.Module):
             return torch.cat(found, 1)
 
     def forward(self, image: torch.Tensor, reconstruction: torch.Tensor) -> torch.Tensor:
-        logit = self.weigh(self.features(image, reconstruction))
+        features = self.scale(self.features(image, reconstruction))
+        logit = self.weigh(features) + self.context(features)
         return F.interpolate(logit, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
@@ -186,12 +193,12 @@ class AlterationNet(nn.Module):
     """An autoencoder that shows the head as it would usually be, and a comparison of both pictures.
 
     The output (N, 2, H, W) holds the reconstruction, and the logit of each pixel being altered: the two parts of DRAEM
-    (Zavrtanik 2021, doi 10.1109/ICCV48922.2021.00822), with fixed features in place of its U-Net. The comparison does
-    not teach the autoencoder.
+    (Zavrtanik 2021, doi 10.1109/ICCV48922.2021.00822), with fixed features before its U-Net. The comparison does not
+    teach the autoencoder.
 
     Args:
         channels, code_channels, norm: see :class:`ConvAutoencoder`.
-        hidden: see :class:`ScaleSpaceComparer`.
+        hidden, context: see :class:`ScaleSpaceComparer`.
     """
 
     def __init__(
@@ -199,11 +206,12 @@ class AlterationNet(nn.Module):
         channels: Sequence[int] = (16, 32, 64),
         code_channels: int = 24,
         hidden: Sequence[int] = (64, 32),
+        context: Sequence[int] = (32, 48, 64),
         norm: str = "BATCH",
     ) -> None:
         super().__init__()
         self.autoencoder = ConvAutoencoder(1, channels, code_channels, norm)
-        self.compare = ScaleSpaceComparer(hidden)
+        self.compare = ScaleSpaceComparer(hidden, context)
 
     def with_code(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The answer (N, 2, H, W) and the code that the reconstruction was made of."""

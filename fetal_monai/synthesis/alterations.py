@@ -28,6 +28,7 @@ __all__ = [
     "foreign",
     "mass",
     "no_head",
+    "rounded",
 ]
 
 Image = NDArray[np.float32]
@@ -42,23 +43,43 @@ def blob(inside: Image, rng: RandomState, least: float = 0.05, most: float = 0.2
     Its radii are between the parts ``least`` and ``most`` of the picture's height; it may reach over the edge of
     ``inside``, where it ends.
     """
-    rows, columns = np.nonzero(
-        ndimage.binary_erosion(inside > 0.5, iterations=max(1, round(0.04 * len(inside))))
-    )
-    if not len(rows):
+    axes = _axes(inside, rng)
+    if axes is None:
         return np.zeros_like(inside)
-    at = rng.randint(len(rows))
+    along, across = axes
     first = np.exp(rng.uniform(*np.log([least, most]))) * len(inside)
     second = first * rng.uniform(0.35, 1.0)
-    angle = rng.uniform(0, np.pi)
-    row, column = np.ogrid[: inside.shape[0], : inside.shape[1]]
-    down, right = row - rows[at], column - columns[at]
-    along, across = right * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - right * np.sin(angle)
     turn = np.arctan2(across / second, along / first)
     waves = sum(rng.uniform(0, 0.18) / k * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in (2, 3, 4))
     radius = np.hypot(along / first, across / second) * (1 + waves)
     softness = rng.uniform(0.5, 2.0) / second
     return np.clip(0.5 + (1 - radius) / (2 * softness), 0, 1).astype(np.float32) * (inside > 0.5)
+
+
+def rounded(inside: Image, rng: RandomState, least: float = 0.07, most: float = 0.3) -> Image:
+    """A random ellipse or bar with rounded corners, as :func:`blob` has it."""
+    axes = _axes(inside, rng)
+    if axes is None:
+        return np.zeros_like(inside)
+    first = np.exp(rng.uniform(*np.log([least, most]))) * len(inside)
+    second, power = first * rng.uniform(0.3, 1.0), rng.uniform(2, 5)
+    along, across = (np.abs(axis / half) ** power for axis, half in zip(axes, (first, second), strict=True))
+    softness = rng.uniform(0.3, 1.2) / second
+    shape = np.clip(0.5 + (1 - (along + across) ** (1 / power)) / (2 * softness), 0, 1)
+    return shape.astype(np.float32) * (inside > 0.5)
+
+
+def _axes(inside: Image, rng: RandomState) -> tuple[NDArray, NDArray] | None:
+    """Places (H, W) along and across a random direction about a random place well inside; None where there is none."""
+    rows, columns = np.nonzero(
+        ndimage.binary_erosion(inside > 0.5, iterations=max(1, round(0.04 * len(inside))))
+    )
+    if not len(rows):
+        return None
+    at, angle = rng.randint(len(rows)), rng.uniform(0, np.pi)
+    row, column = np.ogrid[: inside.shape[0], : inside.shape[1]]
+    down, right = row - rows[at], column - columns[at]
+    return right * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - right * np.sin(angle)
 
 
 def _speckled(level: float, shape: tuple[int, ...], rng: RandomState, strength: float) -> Image:
@@ -79,16 +100,33 @@ def _told(before: Image, after: Image, shape: Image) -> Altered:
 
 
 def fluid(image: Image, inside: Image, rng: RandomState) -> Altered:
-    """A dark space with or without a bright wall."""
-    shape = blob(inside, rng, 0.06, 0.32)
+    """A dark space, with or without a bright wall (brightest where the beam from above meets it squarely) and a bright
+    body that hangs in it."""
+    shape = blob(inside, rng, 0.06, 0.32) if rng.rand() < 0.4 else rounded(inside, rng)
     dark = float(np.quantile(image[inside > 0.5], rng.uniform(0.0, 0.12)))
-    after = _mixed(image, _speckled(dark, image.shape, rng, 0.4), shape * rng.uniform(0.75, 1.0))
-    if rng.rand() < 0.6:
+    filling = _speckled(dark, image.shape, rng, 0.4)
+    if rng.rand() < 0.5 and (shape > 0.5).any():
+        bright = float(np.quantile(image[inside > 0.5], rng.uniform(0.6, 0.97)))
+        filling = _mixed(filling, _speckled(bright, image.shape, rng, 0.3), _body(shape, rng))
+    after = _mixed(image, filling, shape * rng.uniform(0.75, 1.0))
+    if rng.rand() < 0.7:
         wall = np.clip(1 - np.abs(shape - 0.5) * 2, 0, 1) * (
             0.4 + 0.6 * ndimage.gaussian_filter(rng.rand(*image.shape), 4)
         )
-        after = np.clip(after + wall * rng.uniform(0.1, 0.5), 0, 1) * (inside > 0.5)
+        if rng.rand() < 0.6:
+            down, right = np.gradient(ndimage.gaussian_filter(shape, 1))
+            wall = wall * (np.abs(down) / (np.hypot(down, right) + 1e-6)) ** 1.5
+        after = np.clip(after + wall * rng.uniform(0.1, 0.7), 0, 1) * (inside > 0.5)
     return _told(image, after.astype(np.float32), shape)
+
+
+def _body(shape: Image, rng: RandomState) -> Image:
+    """A disc, seen at a slant, about a random place of the shape."""
+    rows, columns = np.nonzero(shape > 0.5)
+    at, reach = rng.randint(len(rows)), np.sqrt(len(rows) / np.pi) * rng.uniform(0.3, 0.7)
+    row, column = np.ogrid[: shape.shape[0], : shape.shape[1]]
+    away = np.hypot((row - rows[at]) / rng.uniform(0.4, 1), column - columns[at])
+    return np.clip((reach - away) / 1.5, 0, 1).astype(np.float32)
 
 
 def mass(image: Image, inside: Image, rng: RandomState) -> Altered:

@@ -56,16 +56,24 @@ def test_fit_takes_spread_and_ranks_from_different_cases():
     """1 to 5 have the median 3 and the 95th percentile 4.8."""
     spread = 1.8 / 1.6449
     terms = {"a": [1, 2, 3, 4, 5, 3 + spread, 3 - spread, math.nan]}
-    found = fit_score(terms, [True] * 5 + [False] * 3, ["a"], "hand")
+    found = fit_score(terms, [True] * 5 + [False] * 3, {"a": 1.0}, "hand")
     assert (found.centre, found.n_spread, found.source) == ({"a": 3.0}, 5, "hand")
     assert found.spread["a"] == pytest.approx(spread)
     assert found.normal_scores == pytest.approx((-1, 1))
     with pytest.raises(ValueError, match="5 cases for the spread and 0 for the p-value"):
-        fit_score({"a": [1, 2, 3, 4, 5]}, [True] * 5, ["a"])
+        fit_score({"a": [1, 2, 3, 4, 5]}, [True] * 5, {"a": 1.0})
+
+
+def test_a_term_of_half_the_weight_must_lie_twice_as_far_out():
+    terms = {"a": [1, 2, 3, 4, 5, 3], "b": [1, 2, 3, 4, 5, 3]}
+    found = fit_score(terms, [True] * 5 + [False], {"a": 1.0, "b": 0.5})
+    assert found.score({"a": 3.0, "b": 5.0}) == pytest.approx(found.score({"a": 4.0, "b": 3.0}))
+    with pytest.raises(ValueError, match="must be above 0"):
+        fit_score(terms, [True] * 5 + [False], {"a": 0.0})
 
 
 def test_a_term_that_does_not_vary_has_some_spread():
-    found = fit_score({"a": [2.0, 2.0, 2.0]}, [True, True, False], ["a"])
+    found = fit_score({"a": [2.0, 2.0, 2.0]}, [True, True, False], {"a": 1.0})
     assert found.normal_scores == (0.0,) and math.isfinite(found.score({"a": 3.0}))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fetal_monai.measure.head_frame import frame_mask
-from fetal_monai.synthesis.alterations import ALTERATIONS, LEAST_CHANGE, alter, blob
+from fetal_monai.synthesis.alterations import ALTERATIONS, LEAST_CHANGE, alter, blob, rounded
 
 SHAPE = (48, 64)
 INSIDE = frame_mask(SHAPE)
@@ -17,15 +17,16 @@ def head() -> np.ndarray:
     return (picture * INSIDE).astype(np.float32)
 
 
-def test_blob_is_smooth_and_inside():
+@pytest.mark.parametrize("draw", [blob, rounded])
+def test_shapes_are_smooth_and_inside(draw):
     sizes = []
     for seed in range(20):
-        shape = blob(INSIDE, np.random.RandomState(seed))
+        shape = draw(INSIDE, np.random.RandomState(seed))
         assert shape.dtype == np.float32 and 0 <= shape.min() <= shape.max() <= 1
         assert not shape[INSIDE <= 0.5].any()
         sizes.append(shape.sum())
     assert min(sizes) > 3 and max(sizes) < 0.35 * INSIDE.sum() and np.std(sizes) > 10
-    assert not blob(np.zeros(SHAPE, np.float32), np.random.RandomState(0)).any()
+    assert not draw(np.zeros(SHAPE, np.float32), np.random.RandomState(0)).any()
 
 
 @pytest.mark.parametrize("kind", ALTERATIONS)
