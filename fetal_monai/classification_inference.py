@@ -35,19 +35,30 @@ class GradCamInferer(Inferer):
         layers = dict(network.named_modules())
         if self.target_layer not in layers:
             raise ValueError(f"the network has no layer {self.target_layer!r}; see target_layer")
-        network.requires_grad_(False)  # the gradient goes no further back than to the layer
-        [*layers[self.target_layer].parameters()][-1].requires_grad_(True)
+        network.requires_grad_(False)
+        layers[self.target_layer].register_forward_pre_hook(_start)
         self.cam = GradCAM(network, self.target_layer)
-        network.head.register_forward_hook(self._keep)
+        self.cam.nn_module.class_score = _own_score
+        network.head.register_forward_pre_hook(self._keep)
         self.network = network
 
-    def _keep(self, _: Any, inputs: tuple[torch.Tensor, ...], logits: torch.Tensor) -> None:
-        self.features, self.logits = inputs[0].detach(), logits.detach()
+    def _keep(self, _: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        self.features = inputs[0].detach().float()
 
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         if self.network is not network:
             self._attach(network)
         with torch.enable_grad(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.amp):
             heat = self.cam.compute_map(inputs).detach()
-        parts = [self.logits, heat.flatten(1), self.features]
-        return torch.cat([part.float() for part in parts], 1)
+        logits = network.head(self.features)  # in single precision, so that no two are alike
+        return torch.cat([logits, heat.float().flatten(1), self.features], 1)
+
+
+def _start(_: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """The gradient goes no further back than to what a layer gets."""
+    return tuple(one.detach().requires_grad_(torch.is_grad_enabled()) for one in inputs)
+
+
+def _own_score(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """The logit of each picture's own class; MONAI 1.6 takes those of the whole batch's classes from every picture."""
+    return logits.gather(1, classes[:, None])

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from brain_files import write_atlas, write_stack, write_volume
-from bundle_runs import ANOMALY, DETECTION, HEAD, MRI, ROOT, STACK, TUMOUR, copy_samples
+from bundle_runs import ANOMALY, CLASSIFICATION, DETECTION, HEAD, MRI, ROOT, STACK, TUMOUR, copy_samples
 from heads import write_hc18
+from plane_files import ABDOMEN, BRAIN, FEMUR, write_plane_files
 from structures import write_structures
 from tumours import write_patient
 
@@ -22,6 +23,7 @@ DETECTOR = {
     "blocks": [1, 1],
     "pyramid": 8,
 }
+CLASSIFIER = {"_target_": "fetal_monai.networks.classifier.EncoderClassifier", "channels": [4, 8]}
 PLANES = ("Patient00803_Plane3_3_of_5.jpg", "Patient01105_Plane3_3_of_5.jpg")
 ROLES = {
     "001": "train",
@@ -76,6 +78,15 @@ def _planes(folder: Path) -> None:
 def _structures(folder: Path) -> dict[str, Any]:
     """Six pictures with boxes, and the roles of their patients."""
     write_structures(folder, list(ROLES))
+    lines = ["patient,role", *(f"{patient},{role}" for patient, role in ROLES.items())]
+    (folder / "patients.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"dataset_dir": str(folder), "patients": str(folder / "patients.csv")}
+
+
+def _standard_planes(folder: Path) -> dict[str, Any]:
+    """Six pictures in the layout of FETAL_PLANES_DB, and the roles of their patients."""
+    kinds = (BRAIN, ABDOMEN, FEMUR, BRAIN, BRAIN, FEMUR)
+    write_plane_files(folder, [(f"Patient{p}_1", p, kind, 1) for p, kind in zip(ROLES, kinds, strict=True)])
     lines = ["patient,role", *(f"{patient},{role}" for patient, role in ROLES.items())]
     (folder / "patients.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"dataset_dir": str(folder), "patients": str(folder / "patients.csv")}
@@ -157,6 +168,24 @@ TRIALS = {
         best=max,
         axes=2,
         shares=("val_ap", "val_ap50"),
+        starts_at_zero=True,
+    ),
+    CLASSIFICATION.name: Trial(
+        names=PLANES,
+        write=_planes,
+        columns=(
+            *("plane", "plane_second", "probability_trans_thalamic", "probability_trans_cerebellar"),
+            *("probability_trans_ventricular", "probability_abdomen", "probability_thorax"),
+            *("probability_femur", "probability_cervix", "probability_other"),
+            *("plane_distance", "plane_p_value"),
+        ),
+        data=_standard_planes,
+        tiny={"network_def": CLASSIFIER, "shape": [32, 48], "styles": 2},
+        other={"network_def": {**CLASSIFIER, "channels": [4, 6]}},
+        metric="val_balanced_accuracy",
+        best=max,
+        axes=2,
+        shares=("val_balanced_accuracy", "val_top2"),
         starts_at_zero=True,
     ),
     MRI.name: Trial(

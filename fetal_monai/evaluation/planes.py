@@ -109,7 +109,7 @@ def summarise_planes(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     )
     place = np.array([PLANES.index(plane) for plane in truth], dtype=int)
     right = np.array([a == b for a, b in zip(truth, told, strict=True)], dtype=float)
-    order = table.argsort(axis=1)[:, ::-1]
+    order = table.argsort(axis=1, kind="stable")[:, ::-1]
     likeliest = (order[:, 0] == place).astype(float)
     second = (order[:, :2] == place[:, None]).any(axis=1).astype(float)
     patients = np.array([str(row["patient"]) for row in rows])

@@ -40,7 +40,7 @@ class EncoderClassifier(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What the head sees, (N, channels[-1])."""
-        return self.encoder(x)[-1].mean((2, 3))
+        return self.encoder(x)[-1].float().mean((2, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.features(x))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -12,12 +14,12 @@ from fetal_monai.report.caption import draw_strip
 from fetal_monai.report.labels import value_text
 from fetal_monai.report.overlay import data_uri, draw_overlay
 
-__all__ = ["cam_thumbnail", "draw_cam", "draw_plane", "plane_caption"]
+__all__ = ["draw_cam", "draw_plane", "plane_caption"]
 
 Pixels = NDArray[np.uint8]
 
-CAM_WIDTH = 480
-THUMBNAIL = (320, 240)
+CAM_WIDTH = 360
+THUMBNAIL = (400, 300)
 SHOWN = 3  # probabilities in the caption
 
 
@@ -27,21 +29,18 @@ def draw_plane(image: NDArray, record: Record) -> Pixels:
     return draw_overlay(image, caption=plane_caption(record), flags=record.all_flags, spacing_mm=spacing)
 
 
-def draw_cam(image: NDArray, heat: NDArray[np.float32], record: Record) -> Pixels:
-    """A gray scan (H, W), glowing where ``heat`` (h, w), 0 to 1, is high; 480 pixels wide, with a line below."""
-    picture = _glowing(image, heat, (CAM_WIDTH, max(1, round(CAM_WIDTH * image.shape[0] / image.shape[1]))))
+def draw_cam(image: NDArray, heat: NDArray[np.float32], record: Record) -> tuple[Pixels, str]:
+    """A gray scan (H, W), glowing where ``heat`` (h, w), 0 to 1, is high, 360 pixels wide, with a line below.
+
+    With it comes the thumbnail: the scan beside the same with its heat, as a data URI.
+    """
+    size = CAM_WIDTH, max(1, round(CAM_WIDTH * image.shape[0] / image.shape[1]))
+    gray = _sized(image, size)
+    glowing = _glowing(gray, heat)
     words = value_text("plane", record.extra.get("cam_plane")) or "the likeliest plane"
-    caption = [f"Where it saw: {words}", "Grad-CAM, coarse  ·  For research use only"]
-    return np.vstack([picture, np.asarray(draw_strip(CAM_WIDTH, (), caption, ()))])
-
-
-def cam_thumbnail(image: NDArray, heat: NDArray[np.float32]) -> str:
-    """The scan above the same with its ``heat``, as a data URI of at most 320x240 pixels."""
-    scale = min(THUMBNAIL[0] / image.shape[1], THUMBNAIL[1] / image.shape[0])
-    scale *= 0.5 if image.shape[1] * 0.75 > image.shape[0] else 0.6
-    size = max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0]))
-    plain = np.repeat(_sized(image, size)[..., None], 3, axis=2)
-    return data_uri(Image.fromarray(np.hstack([plain, _glowing(image, heat, size)])))
+    caption = [f"Grad-CAM of: {words}", "Where the network looked, coarsely  ·  For research use only"]
+    strip = np.asarray(draw_strip(CAM_WIDTH, (), caption, ()))
+    return np.vstack([glowing, strip]), _thumbnail(gray, glowing)
 
 
 def plane_caption(record: Record) -> list[str]:
@@ -67,6 +66,28 @@ def _sized(image: NDArray, size: tuple[int, int]) -> Pixels:
     return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
-def _glowing(image: NDArray, heat: NDArray[np.float32], size: tuple[int, int]) -> Pixels:
-    wide = Image.fromarray(np.asarray(heat, dtype=np.float32)).resize(size, Image.Resampling.BICUBIC)
-    return heated(_sized(image, size), np.clip(np.asarray(wide), 0, 1))
+def _glowing(gray: Pixels, heat: NDArray[np.float32]) -> Pixels:
+    """The picture (H, W) in colours, looked up by its gray value and the heat, enlarged to it, in 256 steps."""
+    wide = Image.fromarray(np.asarray(heat, dtype=np.float32)).resize(
+        gray.shape[::-1], Image.Resampling.BICUBIC
+    )
+    step = np.rint(255 * np.clip(np.asarray(wide), 0, 1)).astype(np.uint8)
+    dark, bright = _colours()
+    share = gray.astype(np.float32)[..., None] / 255
+    return np.rint(dark[step] + (bright - dark)[step] * share).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=1)
+def _colours() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What 256 steps of heat make of black and of white, (256, 3) each."""
+    steps = np.linspace(0, 1, 256, dtype=np.float32)[None]
+    black, white = (heated(np.full((1, 256), level), steps)[0].astype(np.float32) for level in (0, 255))
+    return black, white
+
+
+def _thumbnail(gray: Pixels, glowing: Pixels) -> str:
+    pair = Image.new("RGB", (2 * gray.shape[1], gray.shape[0]))
+    pair.paste(Image.fromarray(gray), (0, 0))
+    pair.paste(Image.fromarray(glowing), (gray.shape[1], 0))
+    pair.thumbnail(THUMBNAIL, Image.Resampling.BILINEAR)
+    return data_uri(pair)

@@ -96,15 +96,16 @@ class SavePlaned(Transform):
         self.output_dir = output_dir
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        from fetal_monai.report.classification import cam_thumbnail, draw_cam, draw_plane
+        from fetal_monai.report.classification import draw_cam, draw_plane
         from fetal_monai.report.overlay import save_overlay
 
         out = dict(data)
         record, image = out["record"], out["scan"].image
         name = f"{record.stem}_cam.png"
-        save_overlay(Path(self.output_dir) / name, draw_cam(image, out["heat"], record))
+        picture, thumbnail = draw_cam(image, out["heat"], record)
+        save_overlay(Path(self.output_dir) / name, picture)
         record.outputs.append(name)
-        add_overlay(record, self.output_dir, draw_plane(image, record), cam_thumbnail(image, out["heat"]))
+        add_overlay(record, self.output_dir, draw_plane(image, record), thumbnail)
         return out
 
 

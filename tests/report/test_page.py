@@ -62,11 +62,11 @@ def test_table_has_a_row_for_each_scan_and_numbers_with_their_full_value(tmp_pat
 
 
 def test_columns_are_generic_and_measures_nobody_has_are_left_out(tmp_path):
-    measures = {"plane": "trans-thalamic", "probability_thorax": 0.012345678, "note_mm": math.nan}
+    measures = {"plane": "trans-thalamic", "certainty_thorax": 0.012345678, "note_mm": math.nan}
     records = [Record("a.png", "a", measures=measures, spacing_mm=(1.0, 1.0), spacing_source="affine")]
-    page = report(tmp_path, records, columns=["plane", "probability_thorax", "note_mm", "absent"])
+    page = report(tmp_path, records, columns=["plane", "certainty_thorax", "note_mm", "absent"])
     (_, head), (_, row) = page.rows()
-    assert [text for _, text in head][:3] == ["File", "Plane", "Probability thorax"]
+    assert [text for _, text in head][:3] == ["File", "Plane", "Certainty thorax"]
     assert [attributes["data-type"] for attributes, _ in head][1:3] == ["text", "number"]
     assert [text for _, text in row][:3] == ["a.png", "trans-thalamic", "0.01235"]
     assert not page.all("section", id="growth")
