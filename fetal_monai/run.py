@@ -45,8 +45,7 @@ class ScanRun:
         only: paths of the scans to take from ``dataset_dir``; None for all.
         about: more for ``run.json``, such as the ``curves`` that the report draws.
         allow_ruler: take the spacing of pictures that have none from their depth ruler.
-        series: DICOM series to take, by number or SeriesInstanceUID, several with commas; None for all pictures, and
-            for the volume that fits; ``all`` for every volume that does.
+        series: DICOM series to take, see :func:`fetal_monai.scan.series_choice.asked_series`.
         deidentify: hide words in pictures before anything is measured or drawn (`fetal_monai.deidentify`).
 
     Raises:

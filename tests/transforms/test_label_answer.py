@@ -17,7 +17,12 @@ def test_labels_and_record_become_pred_and_result() -> None:
     labels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     affine = np.diag([0.8, 0.8, 0.8, 1])
     record = Record("a.nii.gz", "a", measures={"brain_ml": 1.5, "ga_weeks": float("nan")}, flags=["cut_off"])
-    item = {"labels": labels, "scan": SimpleNamespace(affine=affine), "record": record, "image": torch.zeros(1)}
+    item = {
+        "labels": labels,
+        "scan": SimpleNamespace(affine=affine),
+        "record": record,
+        "image": torch.zeros(1),
+    }
     out = ToLabelAnswerd()(item)
     assert out["pred"].shape == (1, 2, 3, 4) and np.array_equal(out["pred"][0], labels)
     assert out["image_meta_dict"] == {"spatial_shape": (2, 3, 4), "original_affine": affine}
