@@ -26,7 +26,7 @@ GLOW = np.array(
     [[120, 20, 110], [230, 60, 60], [255, 180, 40], [255, 245, 190]], dtype=np.float32
 )  # from low to high
 OPACITY = 0.55
-TITLES = ("Head in its frame", "As it would usually be", "Probability of being altered")
+TITLES = ("Head in its frame", "As the network remakes it", "Probability of being altered")
 GAP = 8
 
 
