@@ -20,7 +20,7 @@ from enhancement import VARIANTS
 
 BUNDLE = "fetal_brain_ultrasound_detection"
 LABELS = ("head", "cavum_septi_pellucidi", "lateral_ventricle")
-DRAWS = 1000
+DRAWS = 200
 
 
 def detection(folder: Path, variants: list[str]) -> dict[str, dict[str, Any]]:
@@ -74,10 +74,10 @@ def _precisions(
         pictures = [one[label] for name in names for one in boxes[name] if label in one]
         return float(average_precision(pictures, 0.5)) if pictures else np.nan
 
-    names, rng = sorted(patients), np.random.default_rng(0)
+    names = sorted(patients)
     result: dict[str, Any] = {"patients": len(names), "images": sum(map(len, patients.values()))}
+    draws = np.random.default_rng(0).choice(names, (DRAWS if patients is not reference else 1, len(names)))
     for label in LABELS:
-        draws = [rng.choice(names, len(names)) for _ in range(DRAWS if patients is not reference else 1)]
         change = [precision(patients, d, label) - precision(reference, d, label) for d in draws]
         result[label] = {
             "ap50": round(precision(patients, names, label), 3),
