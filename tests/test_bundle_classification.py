@@ -87,6 +87,32 @@ def test_bad_files_beside_a_good_one(tmp_path: Path):
     assert run.files() == run.promised()
 
 
+def test_a_structured_report_names_the_plane(tmp_path: Path):
+    import pydicom
+
+    name = "OBXXXX1A_rle"
+    run = run_bundle(
+        CLASSIFICATION, DICOM / f"{name}.dcm", tmp_path, dicom=True, deidentify=True, none_rate=0
+    )
+    plane = run.rows[f"{name}.dcm"]["plane"]
+    report = pydicom.dcmread(run.out / f"{name}_sr.dcm")
+    told = dict(_items(report))
+    assert told["Image View"].ConceptCodeSequence[0].CodeValue == plane
+    chance = told[f"Probability, {plane.replace('trans_', 'trans-')}"].MeasuredValueSequence[0].NumericValue
+    assert float(chance) == pytest.approx(run.rows[f"{name}.dcm"][f"probability_{plane}"], rel=1e-4)
+    comments = [item.TextValue for meaning, item in _items(report) if meaning == "Comment"]
+    assert any("learned mostly from synthetic pictures" in text for text in comments)
+
+
+def _items(content: Any) -> list[tuple[str, Any]]:
+    """Every item of a report with the meaning of its concept."""
+    found = []
+    for item in getattr(content, "ContentSequence", []):
+        found.append((str(item.ConceptNameCodeSequence[0].CodeMeaning), item))
+        found += _items(item)
+    return found
+
+
 def test_resume_keeps_what_is_done(tmp_path: Path):
     first = run_bundle(CLASSIFICATION, SAMPLES, tmp_path)
     again = run_bundle(CLASSIFICATION, SAMPLES, tmp_path, resume=True)
