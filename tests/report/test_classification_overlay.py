@@ -11,6 +11,7 @@ from fetal_monai.record import Record
 from fetal_monai.report.classification import draw_cam, draw_plane, plane_caption
 from fetal_monai.report.flags import explain
 from fetal_monai.report.labels import label, number_text, value_text
+from fetal_monai.report.overlay import MIN_SIDE
 
 SCAN = np.random.default_rng(0).integers(0, 255, (300, 500), dtype=np.uint8)
 
@@ -31,9 +32,10 @@ def test_caption_names_the_plane_and_the_likeliest():
 
 def test_overlay_keeps_the_picture():
     drawn = draw_plane(SCAN, record_of([0.1, 0.02, 0.7, 0.18, 0, 0, 0, 0]))
-    assert drawn.shape[1] == 800 and drawn.shape[0] > 480  # enlarged, so that no side is below 480
-    plain = np.asarray(Image.fromarray(SCAN).resize((800, 480), Image.Resampling.BICUBIC))
-    np.testing.assert_array_equal(drawn[:480, :, 0], plain)
+    size = round(MIN_SIDE * 500 / 300), MIN_SIDE  # enlarged, so that no side is below it
+    assert drawn.shape[1] == size[0] and drawn.shape[0] > size[1]
+    plain = np.asarray(Image.fromarray(SCAN).resize(size, Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(drawn[: size[1], :, 0], plain)
 
 
 def test_map_glows_where_the_heat_is():
@@ -41,9 +43,9 @@ def test_map_glows_where_the_heat_is():
     heat[:, 8:] = 1
     dim = np.full((300, 500), 60, np.uint8)
     picture, thumbnail = draw_cam(dim, heat, record_of([0, 0, 1, 0, 0, 0, 0, 0]))
-    assert picture.shape[1] == 360 and picture.dtype == np.uint8
-    np.testing.assert_array_equal(picture[:200, :180], 60)
-    assert picture[100, 340, 0] > 150 and picture[100, 340, 0] > picture[100, 340, 2]
+    assert picture.shape[1] == 320 and picture.dtype == np.uint8
+    np.testing.assert_array_equal(picture[:190, :160], 60)
+    assert picture[100, 300, 0] > 150 and picture[100, 300, 0] > picture[100, 300, 2]
     small = Image.open(io.BytesIO(base64.b64decode(thumbnail.partition(",")[2])))
     assert small.width == 400 and abs(np.asarray(small)[:, :150].mean() - 60) < 2
 
