@@ -36,7 +36,5 @@ def encode_png(pixels: NDArray[np.uint8], exif: bytes = b"") -> bytes:
         (b"IDAT", compress(coded.data, 1)),
         (b"IEND", b""),
     ]
-    parts = (
-        struct.pack(">I", len(d)) + k + d + struct.pack(">I", crc32(d, crc32(k))) for k, d in chunks
-    )
+    parts = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", crc32(d, crc32(k))) for k, d in chunks)
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
