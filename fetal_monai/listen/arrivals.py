@@ -8,48 +8,57 @@ from collections.abc import Callable, Hashable, Iterable
 
 __all__ = ["Arrivals"]
 
-# The wait, or seconds, after which an open association that brings nothing more of a study holds it no longer.
-HELD_TIMES, HELD_S = 5, 60.0
+LONGER = 10  # times the wait, where more is likely to come
 
 
 class Arrivals:
-    """When studies are complete: nothing came for `wait_s` seconds, and who brought them has gone.
+    """When studies are complete: nothing came for `wait_s` seconds, and who brought them has said goodbye.
 
-    A sender that keeps its association open, but sends nothing more of a study, holds it for five times as long, and at
-    least a minute.
+    They wait ten times as long where more is likely to come: while an association that brought some of a study is open,
+    after one broke off, and what an earlier process left.
     """
 
     def __init__(self, wait_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.wait_s, self._clock, self._start = wait_s, clock, clock()
         self._last: dict[str, float] = {}
         self._bringing: dict[Hashable, set[str]] = {}
+        self._broken_off: dict[Hashable, set[str]] = {}
         self._lock = threading.Lock()
 
     def came(self, bringer: Hashable, study: str) -> None:
         """An image of a study came."""
         with self._lock:
             self._last[study] = self._clock()
+            self._broken_off.pop(bringer, None)
             self._bringing.setdefault(bringer, set()).add(study)
 
-    def gone(self, bringer: Hashable) -> None:
-        """An association ended, however it did."""
+    def gone(self, bringer: Hashable, released: bool) -> None:
+        """An association ended: it was released, or it broke off. That may be told in either order."""
         with self._lock:
-            self._bringing.pop(bringer, None)
+            brought = self._bringing.pop(bringer, None) or self._broken_off.pop(bringer, set())
+            if not released:
+                if brought:
+                    self._broken_off[bringer] = brought
+                return
+            for studies in self._broken_off.values():  # somebody has brought the rest
+                studies -= brought
+            self._broken_off = {one: studies for one, studies in self._broken_off.items() if studies}
 
     def complete(self, studies: Iterable[str]) -> list[str]:
-        """Those of the studies that are complete; what an earlier process left waits as if it had just come."""
+        """Those of the studies that are complete."""
         with self._lock:
-            held = set().union(*self._bringing.values())
-            now = self._clock()
-            quiet = {study: now - self._last.get(study, self._start) for study in studies}
-        held_s = max(HELD_TIMES * self.wait_s, HELD_S)
-        return [
-            study for study, seconds in quiet.items() if seconds >= (held_s if study in held else self.wait_s)
-        ]
+            more = set().union(*self._bringing.values(), *self._broken_off.values())
+            now, last = self._clock(), dict(self._last)
+        found = []
+        for study in studies:
+            is_likely = study in more or study not in last
+            if now - last.get(study, self._start) >= self.wait_s * (LONGER if is_likely else 1):
+                found.append(study)
+        return found
 
     def forget(self, study: str) -> None:
         """A study was handed on."""
         with self._lock:
             self._last.pop(study, None)
-            for brought in self._bringing.values():
-                brought.discard(study)
+            for studies in (*self._bringing.values(), *self._broken_off.values()):
+                studies.discard(study)

@@ -114,18 +114,22 @@ def handlers(spool: Spool, arrivals: Arrivals) -> list[Any]:
     def store(event: Any) -> Dataset:
         return answer_store(event, spool, arrivals)
 
+    def released(event: Any) -> None:
+        arrivals.gone(id(event.assoc), released=True)
+
     def gone(event: Any) -> None:
-        arrivals.gone(id(event.assoc))
+        arrivals.gone(id(event.assoc), released=False)
 
     def rejected(event: Any) -> None:
         LOG.warning("association of %s refused", _title(event))
 
-    ends = (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)
     return [
         (evt.EVT_C_STORE, store),
         (evt.EVT_C_ECHO, lambda event: SUCCESS),
         (evt.EVT_REJECTED, rejected),
-        *((end, gone) for end in ends),
+        (evt.EVT_RELEASED, released),
+        (evt.EVT_ABORTED, gone),
+        (evt.EVT_CONN_CLOSE, gone),  # which follows the others too
     ]
 
 

@@ -118,7 +118,9 @@ def test_500_images_at_once_and_kills_half_way_lose_and_double_nothing(listen, a
 def test_full_disk_is_answered_and_lives_on(listen, tmp_path):
     """The system refuses to write more than 64 kB into a file."""
     limit = 64 * 1024
-    listener = listen(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    listener = listen(
+        "--wait", "60", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
     large = write_image(tmp_path / "large.dcm", 1, 0, side=300)
     small = write_image(tmp_path / "small.dcm", 1, 1)
     assert listener.store([large]).end() == ["Refused: OutOfResources"]

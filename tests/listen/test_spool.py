@@ -154,20 +154,52 @@ def test_one_process_at_a_time(spool):
         Spool(spool.root)
 
 
-def test_a_study_is_complete_when_its_bringer_has_gone_and_it_is_quiet():
-    now = [0.0]
-    arrivals = Arrivals(10, lambda: now[0])
+@pytest.fixture
+def now():
+    return [0.0]
+
+
+@pytest.fixture
+def arrivals(now):
+    return Arrivals(10, lambda: now[0])
+
+
+def test_a_study_is_complete_when_its_bringer_has_gone_and_it_is_quiet(arrivals, now):
     arrivals.came("first", "a")
     arrivals.came("second", "b")
-    arrivals.gone("first")
+    arrivals.gone("first", released=True)
     now[0] = 9
     assert arrivals.complete(["a", "b", "left"]) == []
     now[0] = 10
-    assert arrivals.complete(["a", "b", "left"]) == ["a", "left"]
-    now[0] = 59
-    assert arrivals.complete(["b"]) == []
-    now[0] = 60  # it brings nothing more
-    assert arrivals.complete(["b"]) == ["b"]
+    assert arrivals.complete(["a", "b", "left"]) == ["a"]
+    now[0] = 99
+    assert arrivals.complete(["b", "left"]) == []
+    now[0] = 100  # its bringer stays, but brings nothing more; and what was there at the start
+    assert arrivals.complete(["b", "left"]) == ["b", "left"]
     arrivals.came("third", "a")
-    arrivals.gone("third")
+    arrivals.gone("third", released=True)
     assert arrivals.complete(["a"]) == []
+
+
+@pytest.mark.parametrize("ends", [[True], [False, True], [True, False]])
+def test_a_release_counts_in_whatever_order_it_is_told(arrivals, now, ends):
+    arrivals.came("first", "a")
+    for released in ends:
+        arrivals.gone("first", released)
+    now[0] = 10
+    assert arrivals.complete(["a"]) == ["a"]
+
+
+def test_what_broke_off_is_waited_for_until_somebody_brings_the_rest(arrivals, now):
+    for study in "ab":
+        arrivals.came("first", study)
+    arrivals.gone("first", released=False)
+    now[0] = 50
+    assert arrivals.complete(["a", "b"]) == []
+    arrivals.came("second", "a")
+    arrivals.gone("second", released=True)
+    now[0] = 60
+    assert arrivals.complete(["a", "b"]) == ["a"]
+    arrivals.forget("a")
+    now[0] = 100
+    assert arrivals.complete(["b"]) == ["b"]
