@@ -55,7 +55,7 @@ class Server:
     studies: Path
     port: int = field(default_factory=lambda: free_port())
 
-    def start(self, seconds: float = 240) -> Server:
+    def start(self, seconds: float = 600) -> Server:
         self.log = open(self.folder / "server.log", "wb")  # noqa: SIM115  closed in stop
         command = [part.replace("{port}", str(self.port)) for part in self.command]
         clock = time.monotonic()
