@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fetal_monai.label.answers import box_of_markup
-from fetal_monai.label.served import Model
+from fetal_monai.label.served import TUMOUR_SETTINGS, Model
 from fetal_monai.scan import SEQUENCES
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _tumour(image: Path, label: Path, folder: Path) -> Item:
     return {
         "image": found[0],
         "label": str(_nifti(label, folder)),
-        "convention": "brats2018",
+        **TUMOUR_SETTINGS,
         "subject": patient.name,
     }
 

@@ -113,7 +113,7 @@ class BundleInfer(InferTask):
         self, image: Path, request: Mapping[str, Any], out: Path
     ) -> tuple[list[str], dict[str, Any]]:
         try:
-            asked = checked_settings(self.model, request)
+            asked = {**self.model.fixed, **checked_settings(self.model, request)}
             weights = self.weights.path(self.model, _first(request.get("model_filename")))
         except ValueError as error:
             raise HTTPException(status_code=400, detail=str(error)) from error

@@ -11,7 +11,7 @@ from typing import Any
 from fetal_monai.bundles import Bundle, UsageError, list_bundles
 from fetal_monai.settings import as_optional
 
-__all__ = ["PICTURES", "VOLUMES", "Model", "checked_settings", "served_models"]
+__all__ = ["PICTURES", "TUMOUR_SETTINGS", "VOLUMES", "Model", "checked_settings", "served_models"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
 VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -20,19 +20,22 @@ VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
 KINDS = {"segmentation": "segmentation", "classification": "classification", "detection": "detection"}
 SETTINGS = (
     *("spacing_mm", "allow_ruler", "ga_weeks", "time_point", "flips", "false_alarm_rate", "min_score"),
-    *("sequences", "register", "skull_strip", "reference", "min_ml", "min_sure", "convention"),
+    *("sequences", "register", "skull_strip", "reference", "min_ml", "min_sure"),
     *("grow_mm", "uncertain_above"),
 )
 WORD = re.compile(r"[A-Za-z0-9_.+-]*")
-TUMOUR_LABELS = {"non_enhancing_core": 1, "oedema": 2, "enhancing": 4}  # its channels are regions, not labels
+# Of tumours, whose channels are regions. Slicer takes the first label for 1, the second for 2 and so on: the 4 of BraTS
+# 2018, which the bundle writes by itself, would be lost there.
+TUMOUR_LABELS = {"non_enhancing_core": 1, "oedema": 2, "enhancing": 3}
+TUMOUR_SETTINGS = {"convention": "brats2023"}
 
 
 @dataclass(frozen=True)
 class Model:
     """A bundle to serve: ``kind`` is MONAI Label's type, ``dimension`` 2 or 3, ``labels`` values by name.
 
-    ``settings`` are the values of its inference that a client may change, as they are unless it does. ``is_patient``:
-    it looks at several sequences of one patient.
+    ``settings`` are the values of its inference that a client may change, as they are unless it does; ``fixed`` are
+    those that are others here. ``is_patient``: it looks at several sequences of one patient.
     """
 
     bundle: Bundle
@@ -40,6 +43,7 @@ class Model:
     dimension: int
     labels: dict[str, int]
     settings: dict[str, Any] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict)
     is_patient: bool = False
 
     @property
@@ -109,8 +113,9 @@ def _model(bundle: Bundle) -> Model:
     run = str(config.get("scan_run", {}).get("_target_", ""))
     is_patient = run.endswith("PatientRun")
     settings = {name: config[name] for name in SETTINGS if name in config and _is_plain(config[name])}
+    fixed = dict(TUMOUR_SETTINGS) if is_patient else {}
     labels = _labels(kind, {int(place): str(name) for place, name in channels.items()}, is_patient)
-    return Model(bundle, kind, len(image["spatial_shape"]), labels, settings, is_patient)
+    return Model(bundle, kind, len(image["spatial_shape"]), labels, settings, fixed, is_patient)
 
 
 def _labels(kind: str, channels: dict[int, str], is_patient: bool) -> dict[str, int]:

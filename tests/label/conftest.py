@@ -80,7 +80,7 @@ def own_runs(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for bundle, image in scans().items():
         scan = next(studies.glob(f"{image}.*"))
         of_patient = bundle.startswith("brain_tumour")
-        more = {"reference": "flair"} if of_patient else {}
+        more = {"reference": "flair", "convention": "brats2023"} if of_patient else {}
         asked.append([bundle, str(patient if of_patient else scan), str(out / bundle), more])
     command = [str(LABEL_BIN / "python"), "-c", RUNS, json.dumps(asked)]
     subprocess.run(command, check=True, env=environment(out), capture_output=True)
@@ -98,7 +98,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     drawn = {
         "GA26_T2w": (atlas, lambda labels: remap_labels(labels, "atlas")),
         "sub-01_run-3_T2w": (stack, lambda labels: labels),
-        "pat0003_flair": (TUMOUR / "seg.nii.gz", lambda labels: np.where(labels == 3, 1, labels)),
+        "pat0003_flair": (TUMOUR / "seg.nii.gz", lambda labels: np.array([0, 1, 2, 1, 3])[labels]),
     }
     found = {"153_HC": SAMPLES / "hc18" / "153_HC_Annotation.png"}
     for name, (path, change) in drawn.items():

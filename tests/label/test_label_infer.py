@@ -48,7 +48,7 @@ def test_info_names_every_bundle(server: Server) -> None:
     assert [models[name]["dimension"] for name in (HEAD, STACK)] == [2, 3]
     assert models[HEAD]["labels"] == {"head": 1}
     assert models["fetal_brain_mri_segmentation"]["labels"]["brainstem"] == 7
-    assert models["brain_tumour_mri_segmentation"]["labels"]["enhancing"] == 4
+    assert models["brain_tumour_mri_segmentation"]["labels"]["enhancing"] == 3
     assert [models[name]["type"] for name in (HEAD, DETECTION, ANOMALY)] == [
         "segmentation",
         "detection",
