@@ -11,11 +11,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from label_server import LABEL_BIN, ROOT, Server, environment
+from label_server import IMAGES, LABEL_BIN, PICTURE, SAMPLES, SERVED, Server, environment
 
-SAMPLES = ROOT / "data" / "samples"
 TUMOUR = SAMPLES / "brain_tumour" / "brats_2013_pat0003"
-PICTURE = "Patient00803_Plane3_3_of_5"
 RUNS = """
 import json, sys
 from fetal_monai.bundles import bundle_dir
@@ -74,11 +72,9 @@ def own_runs(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     patient.mkdir()
     for name in ("flair", "t1c"):
         shutil.copy(studies / f"pat0003_{name}.nii.gz", patient)
-    from test_label_infer import scans  # which bundle looks at what
-
     asked = []
-    for bundle, image in scans().items():
-        scan = next(studies.glob(f"{image}.*"))
+    for bundle in SERVED:
+        scan = next(studies.glob(f"{IMAGES[bundle]}.*"))
         of_patient = bundle.startswith("brain_tumour")
         more = {"reference": "flair", "convention": "brats2023"} if of_patient else {}
         asked.append([bundle, str(patient if of_patient else scan), str(out / bundle), more])

@@ -17,8 +17,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fetal_monai.bundles import list_bundles
+
 ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "data" / "samples"
 LABEL_BIN = ROOT / ".venv-label" / "bin"
+PICTURE = "Patient00803_Plane3_3_of_5"
+SERVED = [bundle.name for bundle in list_bundles() if "inference" in bundle.workflows and bundle.weights]
+IMAGES = {  # that each bundle is asked about; one that is not named here about a picture of the brain
+    **dict.fromkeys(SERVED, PICTURE),
+    "brain_tumour_mri_segmentation": "pat0003_flair",
+    "fetal_brain_mri_segmentation": "GA26_T2w",
+    "fetal_brain_stack_segmentation": "sub-01_run-3_T2w",
+    "fetal_head_ultrasound_segmentation": "043_HC",
+    "fetal_brain_ultrasound_anomaly": "043_HC",
+}
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
 

@@ -11,27 +11,11 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-from conftest import PICTURE, SAMPLES
-from label_server import Server
+from label_server import IMAGES, PICTURE, SAMPLES, SERVED, Server
 from PIL import Image
 
-from fetal_monai.bundles import list_bundles
-
-SERVED = [bundle.name for bundle in list_bundles() if "inference" in bundle.workflows and bundle.weights]
 HEAD, STACK = "fetal_head_ultrasound_segmentation", "fetal_brain_stack_segmentation"
 DETECTION, ANOMALY = "fetal_brain_ultrasound_detection", "fetal_brain_ultrasound_anomaly"
-OTHER_THAN_PICTURES = {
-    "brain_tumour_mri_segmentation": "pat0003_flair",
-    "fetal_brain_mri_segmentation": "GA26_T2w",
-    STACK: "sub-01_run-3_T2w",
-    HEAD: "043_HC",
-    ANOMALY: "043_HC",
-}
-
-
-def scans() -> dict[str, str]:
-    """The image that each bundle is asked about; of one that is not named here a picture of the brain."""
-    return {name: OTHER_THAN_PICTURES.get(name, PICTURE) for name in SERVED}
 
 
 def test_it_starts_offline_in_less_than_20_seconds_of_work(server: Server) -> None:
@@ -58,7 +42,7 @@ def test_info_names_every_bundle(server: Server) -> None:
 
 @pytest.mark.parametrize("bundle", SERVED)
 def test_answers_as_the_bundles_own_run(server: Server, own_runs: Path, bundle: str) -> None:
-    answer = server.infer(bundle, scans()[bundle])
+    answer = server.infer(bundle, IMAGES[bundle])
     assert answer.status == 200, answer
     run = own_runs / bundle
     row = json.loads((run / "measurements.json").read_text(encoding="utf-8"))[0]
@@ -79,10 +63,10 @@ def test_answers_as_the_bundles_own_run(server: Server, own_runs: Path, bundle: 
 def test_slicer_gets_a_volume_that_lies_on_the_image(
     server: Server, studies: Path, own_runs: Path, tmp_path: Path, bundle: str
 ) -> None:
-    answer = server.infer(bundle, scans()[bundle], {"result_extension": ".nrrd", "result_dtype": "uint8"})
+    answer = server.infer(bundle, IMAGES[bundle], {"result_extension": ".nrrd", "result_dtype": "uint8"})
     (tmp_path / "answer.nrrd").write_bytes(answer.file)
     found = SimpleITK.ReadImage(str(tmp_path / "answer.nrrd"))
-    scan = SimpleITK.ReadImage(str(next(studies.glob(f"{scans()[bundle]}.*"))))
+    scan = SimpleITK.ReadImage(str(next(studies.glob(f"{IMAGES[bundle]}.*"))))
     n = scan.GetDimension()
     assert found.GetDimension() == 3 and found.GetSize()[:n] == scan.GetSize()
     assert found.GetSpacing()[:n] == pytest.approx(scan.GetSpacing())

@@ -11,8 +11,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from conftest import PICTURE, SAMPLES
-from label_server import ROOT, Server
+from label_server import PICTURE, ROOT, SAMPLES, Server
 
 HEAD = "fetal_head_ultrasound_segmentation"
 ANOMALY = "fetal_brain_ultrasound_anomaly"
