@@ -50,6 +50,8 @@ def test_answers_as_the_bundles_own_run(server: Server, own_runs: Path, bundle: 
         assert value == (pytest.approx(row[name], rel=1e-9) if isinstance(value, float) else row[name]), name
     assert answer.json["flags"] == [flag for flag in row["flags"].split(";") if flag]
     assert answer.json["spacing_source"] == row["spacing_source"]
+    if "prediction" in answer.json:  # of a classification, best first
+        assert answer.json["prediction"][0]["label"] == answer.json["measurements"]["plane"]
     files = [path for path in run.rglob("*") if path.name.split(".")[0].endswith(("_seg", "_map"))]
     assert bool(answer.file) == bool(files or bundle.endswith("_detection"))
     for path in files:
