@@ -61,7 +61,7 @@ $(LABEL_STAMP): $(LABEL_PINS) fetal_monai/label/workarounds.py
 	@$(LABEL_BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --constraint $(LABEL_PINS) torch setuptools
 	@$(LABEL_BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --no-deps --requirement $(LABEL_PINS)
 	@$(LABEL_BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) --no-deps --no-build-isolation --editable .
-	@$(LABEL_BIN)/python -m fetal_monai.label.workarounds >/dev/null
+	@$(LABEL_BIN)/python -W ignore -m fetal_monai.label.workarounds >/dev/null
 	@touch $@
 
 clean:
