@@ -13,7 +13,7 @@ from fetal_monai.measure.shape import Ellipse
 from fetal_monai.synthesis.ultrasound_anatomy import draw_bumps, draw_ventricle
 from fetal_monai.synthesis.ultrasound_shapes import Blob, stretch
 
-__all__ = ["INSERTED", "insert_abnormality"]
+__all__ = ["INSERTED", "HeadFrame", "HeadLook", "draw_walls", "insert_abnormality"]
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -48,10 +48,10 @@ def insert_abnormality(
         raise ValueError(f"there is no abnormality {kind!r} to insert; there are {', '.join(INSERTED)}")
     if not (pixel_mm > 0 and (kind == "absent_cavum" or severity_mm > 0)):
         raise ValueError(f"pixel_mm is {pixel_mm} and severity_mm {severity_mm}; both must be above 0")
-    frame = _Frame(picture.shape, head, pixel_mm, _front(head, cavum, forehead, random))
+    frame = HeadFrame(picture.shape, head, pixel_mm, _front(head, cavum, forehead, random))
     if kind == "deformed_skull":
         return _bend(picture, frame, severity_mm, random)
-    look = _Look(picture, frame, random)
+    look = HeadLook(picture, frame, random)
     if kind == "absent_cavum":
         if cavum is None:
             raise ValueError(
@@ -63,7 +63,7 @@ def insert_abnormality(
     return look.blend(*_lump(frame, look, severity_mm, random, bright=kind == "mass"))
 
 
-class _Frame:
+class HeadFrame:
     """Where each pixel lies in the head, in mm: u to the forehead, v across, positive on the lower side."""
 
     def __init__(
@@ -81,10 +81,10 @@ class _Frame:
         self.inside = self.radius < INSIDE
 
 
-class _Look:
+class HeadLook:
     """Gray values and grain of the picture within the head."""
 
-    def __init__(self, picture: Image, frame: _Frame, random: RandomState) -> None:
+    def __init__(self, picture: Image, frame: HeadFrame, random: RandomState) -> None:
         self.picture, self.inside = picture, frame.inside
         if frame.inside.sum() < 100:
             raise ValueError(
@@ -123,9 +123,15 @@ class _Look:
                 best[rows, columns] = self.grain[r, c]
         return best
 
-    def blend(self, structure: Mask, drawn: Image, walls: Image | None = None) -> tuple[Image, Mask]:
+    def blend(
+        self,
+        structure: Mask,
+        drawn: Image,
+        walls: Image | None = None,
+        edge_px: tuple[float, float] = EDGE_PX,
+    ) -> tuple[Image, Mask]:
         """The picture with `drawn` where the structure is and `walls` laid over, and the pixels that changed."""
-        share = ndimage.gaussian_filter(structure.astype(np.float32), EDGE_PX)
+        share = ndimage.gaussian_filter(structure.astype(np.float32), edge_px)
         out = share * drawn + (1 - share) * self.picture
         if walls is not None:
             out = out + walls * np.maximum(1 - out, 0)
@@ -147,7 +153,7 @@ def _front(
     return np.asarray(major if toward >= 0 else -major)
 
 
-def _walls(blob: Blob, frame: _Frame, bright: float, random: RandomState) -> Image:
+def draw_walls(blob: Blob, frame: HeadFrame, bright: float, random: RandomState) -> Image:
     """Brightness of the blob's rim, strongest where it is square to the beam and uneven along it."""
     level = blob.level(frame.u, frame.v)
     down, right = np.gradient(level)
@@ -162,7 +168,7 @@ def _walls(blob: Blob, frame: _Frame, bright: float, random: RandomState) -> Ima
 
 
 def _wide_ventricle(
-    frame: _Frame, look: _Look, width: float, random: RandomState
+    frame: HeadFrame, look: HeadLook, width: float, random: RandomState
 ) -> tuple[Mask, Image, Image]:
     side = 1 if random.rand() < 0.85 else -1
     ventricle, plexus = draw_ventricle(random, frame.semi_u, frame.semi_v, 0.05 * frame.semi_v, width, side)
@@ -174,17 +180,17 @@ def _wide_ventricle(
         soft = ndimage.gaussian_filter(hangs.astype(np.float32), EDGE_PX)
         drawn = soft * (mean + sd * look.donor(hangs)) + (1 - soft) * drawn
     bright = 1.4 * look.level(97)[0]
-    walls = np.where(frame.inside, _walls(ventricle, frame, min(bright, 0.9), random), 0)
+    walls = np.where(frame.inside, draw_walls(ventricle, frame, min(bright, 0.9), random), 0)
     return structure, drawn.astype(np.float32), walls.astype(np.float32)
 
 
-def _fluid(look: _Look, structure: Mask) -> Image:
+def _fluid(look: HeadLook, structure: Mask) -> Image:
     mean, sd = look.level(4)
     level = np.minimum(min(mean, 0.5 * look.level(50)[0]), 0.6 * look.wide)
     return np.maximum(level + sd * look.donor(structure), 0).astype(np.float32)
 
 
-def _without_cavum(picture: Image, cavum: Box, look: _Look) -> tuple[Mask, Image]:
+def _without_cavum(picture: Image, cavum: Box, look: HeadLook) -> tuple[Mask, Image]:
     """The box and its walls filled with what surrounds it."""
     x, y, w, h = cavum
     rows, columns = np.ogrid[: picture.shape[0], : picture.shape[1]]
@@ -205,7 +211,7 @@ def _without_cavum(picture: Image, cavum: Box, look: _Look) -> tuple[Mask, Image
 
 
 def _lump(
-    frame: _Frame, look: _Look, diameter: float, random: RandomState, bright: bool
+    frame: HeadFrame, look: HeadLook, diameter: float, random: RandomState, bright: bool
 ) -> tuple[Mask, Image, Image | None]:
     """A rounded mass of uneven outline and brightness, or a cyst with thin walls and enhancement behind."""
     room = INSIDE - diameter / (2 * frame.semi_v)
@@ -217,7 +223,9 @@ def _lump(
                 ratio * diameter / 2, random.uniform(0, np.pi))  # fmt: skip
     if not bright:
         structure = (blob.level(frame.u, frame.v) < 1) & frame.inside
-        walls = np.where(frame.inside, _walls(blob, frame, look.level(95)[0], random), 0).astype(np.float32)
+        walls = np.where(frame.inside, draw_walls(blob, frame, look.level(95)[0], random), 0).astype(
+            np.float32
+        )
         return structure, _fluid(look, structure), walls
     along, across = blob.local(frame.u, frame.v)
     turn = np.arctan2(across, along)
@@ -234,7 +242,7 @@ def _lump(
     return structure, np.maximum((mean + sd * look.donor(structure)) * patches, 0).astype(np.float32), None
 
 
-def _bend(picture: Image, frame: _Frame, severity: float, random: RandomState) -> tuple[Image, Mask]:
+def _bend(picture: Image, frame: HeadFrame, severity: float, random: RandomState) -> tuple[Image, Mask]:
     """Skull and what is next to it moved towards or away from the middle."""
     if severity > 0.35 * frame.semi_v:
         raise ValueError(

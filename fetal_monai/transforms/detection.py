@@ -181,8 +181,8 @@ class RandBesideHeadd(RandomizableTransform):
 class HeatmapLabeld(Transform):
     """Turn ``structures`` into ``label``, what :class:`fetal_monai.networks.heatmap.HeatmapLoss` learns from.
 
-    A class without a structure is unknown, unless the picture is ``complete``; so is what lies mostly outside of the
-    picture. Boxes end where the picture ends.
+    A class without a structure is unknown, unless the picture is ``complete`` or lists it in ``absent``; so is what
+    lies mostly outside of the picture. Boxes end where the picture ends.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
@@ -192,7 +192,7 @@ class HeatmapLabeld(Transform):
         label = np.zeros((3 + len(GEOMETRY), len(STRUCTURES), *cells), np.float32)
         there = {one.label for one in out["structures"]}
         for place, name in enumerate(STRUCTURES):
-            if name not in there and not out["complete"]:
+            if not (name in there or out["complete"] or name in out.get("absent", ())):
                 label[0, place] = -1
         for one in out["structures"]:
             _draw(label[:, STRUCTURES.index(one.label)], one, (height, width))
