@@ -41,6 +41,8 @@ MOST = {"head": 1, "midline_falx": 1, "cavum_septi_pellucidi": 1, "choroid_plexu
 LOW_SCORE = 1.2  # times the threshold; a structure that counts with less is flagged
 SURROUND = 0.1  # of the head's box, by which the middle of a structure may lie outside of it
 WIDTHS = {"lateral_ventricle": "atrial_width", "cavum_septi_pellucidi": "cavum_width"}
+WIDE_MM = 10.0  # of the atrium, which is wide from there on, see fetal_monai.measure.growth
+UNSURE = (1.4, 0.35)  # another ventricle so many times as wide, with such a share of the score: which is it?
 NOT_FOUND = {"lateral_ventricle": "atrium_not_found", "cavum_septi_pellucidi": "cavum_not_found"}
 
 
@@ -156,8 +158,24 @@ def measure_structures(
                 measures[f"{name}_mm"] = float(np.hypot(across[0] * spacing_mm[1], across[1] * spacing_mm[0]))
     measures["n_found"] = float(sum(one.shown for one in chosen))
     measures |= {f"score_{label}": best[label].score if label in best else math.nan for label in STRUCTURES}
-    return StructureMeasurement(
-        chosen, measures, _flags(best, thresholds, image.shape), midline, spacing_mm, source
+    flags = _flags(best, thresholds, image.shape)
+    if measures["atrial_width_mm"] >= WIDE_MM:
+        flags.append("atrium_wide")
+    if "lateral_ventricle" in best and _might_be_wider(best["lateral_ventricle"], chosen):
+        flags.append("atrial_width_unsure")
+    return StructureMeasurement(chosen, measures, flags, midline, spacing_mm, source)
+
+
+def _might_be_wider(best: Found, found: Sequence[Found]) -> bool:
+    """Whether a much wider ventricle has a score near the best one's: in its place, or on the other side."""
+    factor, share = UNSURE
+    width = float(np.hypot(*best.across))
+    return any(
+        one.label == best.label
+        and one.score >= share * best.score
+        and float(np.hypot(*one.across)) >= factor * width
+        and (one.shown or bool((np.abs(one.center - best.center) <= one.box[2:] / 2).all()))
+        for one in found
     )
 
 

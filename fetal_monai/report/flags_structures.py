@@ -8,6 +8,16 @@ STRUCTURE_FLAGS = {
         "No cavum septi pellucidi was found in this head.",
         "Another plane, shadow, or an absent cavum: look at the picture. Not finding it is no evidence of absence.",
     ),
+    "atrium_wide": (
+        "wide atrium",
+        "The ventricle's box is 10 mm wide or wider: the ventricle may be dilated.",
+        "Measure it by hand: boxes tend to be narrower than dilated ventricles, and were tried on simulated ones only.",
+    ),
+    "atrial_width_unsure": (
+        "atrial width unsure",
+        "Another box for a ventricle is much wider than the one that was measured, and has a score near its.",
+        "The atrium may be much wider than the number says: do not use it, measure by hand.",
+    ),
     "low_score": (
         "low score",
         "At least one of the structures was found with a score little above the threshold.",

@@ -25,11 +25,11 @@ TRIES = 6
 class RandAbnormalHeadd(RandomizableTransform):
     """Put a lateral ventricle of any width into a head, or take its cavum away, and tell so in ``structures``.
 
-    A picture takes part that has a head and a drawn ventricle, or cavum. Either the drawn ventricle is pulled wide, or
-    another is put in on its side; its box gives way to that of what is there now, and another structure that is covered
-    becomes unknown. A cavum that was removed is listed in ``absent``. The head is taken to be as large as in
-    mid-pregnancy: its short axis is drawn from ``head_mm``, the ventricle's width from ``width_mm``, both evenly. Where
-    nothing fits, nothing is done.
+    A picture takes part that has a head and a drawn ventricle, or cavum, and is not ``complete``. Either the drawn
+    ventricle is pulled wide, or another is put in on its side; its box gives way to that of what is there now, and
+    another structure that is covered becomes unknown. A cavum that was removed is listed in ``absent``. The head is
+    taken to be as large as in mid-pregnancy: its short axis is drawn from ``head_mm``, the ventricle's width from
+    ``width_mm``, both evenly. Where nothing fits, nothing is done.
     An item with an ``abnormal_seed`` always gets a ventricle, the same for the same seed.
 
     Args:
@@ -65,7 +65,8 @@ class RandAbnormalHeadd(RandomizableTransform):
         wide = seed is not None or drawn < self.ventricle
         wanted = "lateral_ventricle" if wide else "cavum_septi_pellucidi"
         there = {one.label: one for one in out["structures"]}
-        if not (wide or drawn < self.ventricle + self.no_cavum) or not {"head", wanted} <= set(there):
+        chosen = wide or drawn < self.ventricle + self.no_cavum
+        if not chosen or out["complete"] or not {"head", wanted} <= set(there):
             return out
         fit = fit_ellipse(there["head"].points[:, ::-1] - 0.5, robust=False)
         if fit is None:

@@ -95,6 +95,39 @@ def test_flags(box, score, flags):
     assert measure_structures([found("head", score, box)], IMAGE, THRESHOLDS, spacing(None)).flags == flags
 
 
+@pytest.mark.parametrize(("width", "wide"), [(49.9, False), (50.0, True)])
+def test_from_10_mm_on_the_atrium_is_wide(width, wide):
+    boxes = [
+        found("head", 0.9, HEAD, width=120),
+        found("lateral_ventricle", 0.8, [80, 100, 60, 50], width=width),
+    ]
+    told = measure_structures(boxes, IMAGE, THRESHOLDS, spacing((0.2, 0.2)))
+    assert told.measures["atrial_width_mm"] == pytest.approx(0.2 * width)
+    assert ("atrium_wide" in told.flags) == wide
+
+
+@pytest.mark.parametrize(
+    ("score", "box", "width", "unsure"),
+    [
+        (0.29, [80, 100, 60, 34], 29, True),  # over it, below the threshold, 0.36 of its score
+        (0.29, [80, 100, 60, 34], 27, False),  # not 1.4 times as wide as 20
+        (0.27, [80, 100, 60, 34], 29, False),  # too low a score
+        (0.6, [80, 50, 60, 34], 29, True),  # on the other side, and counts
+        (0.3, [80, 50, 60, 34], 29, False),  # there, and does not count
+    ],
+)
+def test_a_wider_ventricle_beside_the_best_makes_the_width_unsure(score, box, width, unsure):
+    boxes = [
+        found("head", 0.9, HEAD, width=120),
+        found("cavum_septi_pellucidi", 0.8, [200, 90, 30, 20]),
+        found("lateral_ventricle", 0.8, [80, 108, 60, 24], width=20),
+        found("lateral_ventricle", score, box, width=width),
+    ]
+    told = measure_structures(boxes, IMAGE, THRESHOLDS, spacing(None))
+    assert ("atrial_width_unsure" in told.flags) == unsure
+    assert told.measures["atrial_width_px"] == pytest.approx(20)
+
+
 def test_the_midline_follows_the_picture():
     """A bright line 4 degrees off the head's axis: the box of the midline is laid round it."""
     row, column = np.indices((200, 300))
