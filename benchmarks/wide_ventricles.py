@@ -6,7 +6,8 @@ DATA as for the bundle's ``evaluate.yaml``. Two kinds: ``inserted`` is what
 ``fetal_monai.synthesis.ultrasound_insert.insert_abnormality`` draws, in the lower or, in one of seven, the upper half;
 ``stretched`` is the head's own ventricle pulled wide. The pictures have no scale: that of the mean BPD of 21 weeks is
 taken. ``found`` is the share of the heads with a ventricle that lies over the true one, the best that counts;
-``called normal`` the share for which an atrial width below 10 mm is reported, whatever it was measured on.
+``called normal`` the share for which an atrial width below 10 mm is reported, whatever it was measured on,
+with and without those that have the flag ``atrial_width_unsure``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ BUNDLE = "fetal_brain_ultrasound_detection"
 VENTRICLE = "lateral_ventricle"
 ASSUMED_WEEKS = 21.0
 NORMAL_MM = 10.0
+UNSURE = "atrial_width_unsure"
 
 
 def write_pictures(
@@ -146,15 +148,13 @@ def summarise(rows: list[dict[str, Any]], shown: dict[str, dict[str, Any]]) -> l
                 else [],
                 "within_2_mm": round(float((np.abs(error) <= 2).sum() / len(entries)), 3),
                 "called_normal": round(float((widths < NORMAL_MM).mean()), 3),
-                "flagged_of_these": round(
+                "called_normal_and_not_unsure": round(
                     float(
                         np.mean(
                             [
-                                ";".join(["", one["flags"], ""]).count(";low_score;") > 0
-                                for one in entries
-                                if one["width"] < NORMAL_MM
+                                w < NORMAL_MM and UNSURE not in one["flags"]
+                                for w, one in zip(widths, entries, strict=True)
                             ]
-                            or [np.nan]
                         )
                     ),
                     3,

@@ -10,8 +10,8 @@ STRUCTURE_FLAGS = {
     ),
     "atrium_wide": (
         "wide atrium",
-        "The ventricle's box is 10 mm wide or wider: the ventricle may be dilated.",
-        "Measure it by hand: boxes tend to be narrower than dilated ventricles, and were tried on simulated ones only.",
+        "The ventricle's box is 8 mm wide or wider: the atrium may reach 10 mm and more.",
+        "Measure it by hand: boxes are about 2 mm narrower than dilated ventricles, tried on simulated ones only.",
     ),
     "atrial_width_unsure": (
         "atrial width unsure",

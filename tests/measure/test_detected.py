@@ -70,7 +70,7 @@ def test_widths_in_mm_across_the_structure():
     told = measure_structures(boxes, IMAGE, THRESHOLDS, spacing((0.4, 0.5)))
     assert told.measures["atrial_width_mm"] == pytest.approx(8)
     assert told.measures["cavum_width_mm"] == pytest.approx(4)
-    assert told.measures["n_found"] == 3 and told.flags == []
+    assert told.measures["n_found"] == 3 and told.flags == ["atrium_wide"]
     assert told.measures["score_lateral_ventricle"] == 0.8
     assert math.isnan(told.measures["score_choroid_plexus"])
     assert "atrial_width_px" not in told.measures
@@ -95,8 +95,8 @@ def test_flags(box, score, flags):
     assert measure_structures([found("head", score, box)], IMAGE, THRESHOLDS, spacing(None)).flags == flags
 
 
-@pytest.mark.parametrize(("width", "wide"), [(49.9, False), (50.0, True)])
-def test_from_10_mm_on_the_atrium_is_wide(width, wide):
+@pytest.mark.parametrize(("width", "wide"), [(39.9, False), (40.0, True)])
+def test_from_8_mm_on_the_atrium_may_be_wide(width, wide):
     boxes = [
         found("head", 0.9, HEAD, width=120),
         found("lateral_ventricle", 0.8, [80, 100, 60, 50], width=width),
