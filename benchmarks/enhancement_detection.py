@@ -45,8 +45,8 @@ def _boxes_by_patient(folder: Path, variant: str) -> dict[str, list[dict[str, An
             {"bundle_root": str(root), "dataset_dir": str(folder), "output_dir": out, "progress": False}
         )
         parser.get_parsed_content("network").eval()
-        load = parser.get_parsed_content("preprocessing").transforms[0]
-        read = load.read
+        run = parser.get_parsed_content("scan_run")
+        read = run.read
 
         def read_enhanced(source: Any) -> Any:
             scan = read(source)
@@ -56,7 +56,7 @@ def _boxes_by_patient(folder: Path, variant: str) -> dict[str, list[dict[str, An
                 else replace(scan, image=enhance(scan.image, **VARIANTS[variant]).image)
             )
 
-        load.read = read_enhanced
+        run.read = read_enhanced  # before the scans are listed, each with how it is read
         parser.get_parsed_content("evaluator").run()
         rows = parser.get_parsed_content("evaluation").rows
     patients: dict[str, list[dict[str, Any]]] = {}
